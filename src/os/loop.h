@@ -1,0 +1,44 @@
+/*
+ * loop: time, timers and completions for one thread.
+ *
+ * Owns the timer heap and, in the real world, an epoll set. All of it is used by the loop's own thread only, but for loop_wake, which any thread may
+ * call. Times are microseconds on a monotonic clock that starts anywhere; wall time is Unix milliseconds and may jump. Both are read once per
+ * turn and stand still within it.
+ */
+#ifndef OS_LOOP_H
+#define OS_LOOP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/heap.h"
+#include "os/world.h"
+
+struct loop;
+
+struct timer {
+    struct heap_node node;
+    void (*on_timer)(void *context);
+    void *context;
+};
+
+must_use enum fault loop_new(struct world *w, struct loop **loop_out);
+void loop_free(struct loop *l); /* all its sockets are closed and timers cancelled before */
+
+/*
+ * Dispatches what is due: completions and timers. With may_sleep it first waits until there is something, or until loop_wake. The simulated one never waits.
+ * Call-backs run inside; they may do anything but call loop_poll.
+ */
+void loop_poll(struct loop *l, bool may_sleep);
+void loop_wake(struct loop *l); /* any thread: the running or the next loop_poll returns soon. Wake-ups of an awake loop cost one atomic load */
+
+int64_t loop_mono_us(const struct loop *l);
+int64_t loop_wall_ms(const struct loop *l);
+void loop_random(struct loop *l, void *bytes_out, size_t len); /* from the kernel; in the simulator from the seed */
+
+void timer_init(struct timer *t, void (*on_timer)(void *context), void *context);
+/* Sets or moves; fires once, at the first poll at or after at_us. NO_MEMORY only for a timer that was not set. */
+must_use enum fault timer_set(struct loop *l, struct timer *t, int64_t at_us);
+void timer_cancel(struct loop *l, struct timer *t); /* no-op when not set */
+
+#endif
