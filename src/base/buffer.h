@@ -1,8 +1,9 @@
 /*
  * buffer: a growing run of bytes with a hard end.
  *
- * Owns its memory. `max` is a promise: a put that would pass it changes nothing, sets `full` (sticky until buffer_reset) and answers false; the
- * caller turns that into 452, 552 or a closed connection. No memory is held before the first put nor after buffer_fini.
+ * Owns its memory. `max` is a promise: a put that would pass it changes nothing, sets `full`
+ * (sticky until buffer_reset) and answers false; the caller turns that into 452, 552 or a closed
+ * connection. No memory is held before the first put nor after buffer_fini.
  * Integers are little-endian. One thread at a time.
  */
 #ifndef BASE_BUFFER_H
@@ -21,7 +22,8 @@ struct buffer {
 void buffer_init(struct buffer *b, size_t max);
 void buffer_fini(struct buffer *b);  /* frees; the buffer may be used again after buffer_init */
 void buffer_reset(struct buffer *b); /* empty and not full; keeps its memory */
-void buffer_free_memory(struct buffer *b); /* empty and not full; gives its memory back, keeps max */
+void buffer_free_memory(
+    struct buffer *b); /* empty and not full; gives its memory back, keeps max */
 
 bool buffer_put(struct buffer *b, struct span s);
 bool buffer_put_text(struct buffer *b, const char *text);
@@ -31,7 +33,8 @@ bool buffer_put_u32(struct buffer *b, uint32_t v);
 bool buffer_put_u64(struct buffer *b, uint64_t v);
 bool buffer_printf(struct buffer *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Room for exactly `n` more bytes (uninitialised), or NULL and full. buffer_commit says how many of them were written. */
+/* Room for exactly `n` more bytes (uninitialised), or NULL and full. buffer_commit says how many
+   of them were written. */
 uint8_t *buffer_reserve(struct buffer *b, size_t n);
 void buffer_commit(struct buffer *b, size_t n);
 

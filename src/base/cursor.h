@@ -1,8 +1,9 @@
 /*
  * cursor: reads binary data with a sticky fault.
  *
- * After the first read past the end a cursor gives zeros and empty spans and no longer advances; the reader checks once, at the end, with
- * cursor_ok(). Integers are little-endian. Owns nothing; any thread; pure.
+ * After the first read past the end a cursor gives zeros and empty spans and no longer advances;
+ * the reader checks once, at the end, with cursor_ok(). Integers are little-endian. Owns nothing;
+ * any thread; pure.
  */
 #ifndef BASE_CURSOR_H
 #define BASE_CURSOR_H

@@ -1,5 +1,6 @@
 /*
- * fault: the one error type. FAULT_NONE (zero) is success; fault.def has a row for each of the others.
+ * fault: the one error type. FAULT_NONE (zero) is success; fault.def has a row for each of the
+ * others.
  */
 #ifndef BASE_FAULT_H
 #define BASE_FAULT_H

@@ -1,8 +1,8 @@
 /*
  * heap: an intrusive binary min-heap over int64 keys (timers, due messages).
  *
- * Owns its array of pointers (8 bytes an element); the nodes belong to the objects around them. Insert, remove and change are O(log n). The order of equal
- * keys is not promised.
+ * Owns its array of pointers (8 bytes an element); the nodes belong to the objects around them.
+ * Insert, remove and change are O(log n). The order of equal keys is not promised.
  */
 #ifndef BASE_HEAP_H
 #define BASE_HEAP_H
@@ -30,7 +30,8 @@ void heap_node_init(struct heap_node *n);
 bool heap_contains(const struct heap_node *n); /* n is in some heap */
 
 /* False when memory is short; then nothing has changed. n must be in no heap. */
-__attribute__((warn_unused_result)) bool heap_insert(struct heap *h, struct heap_node *n, int64_t key);
+__attribute__((warn_unused_result)) bool heap_insert(struct heap *h, struct heap_node *n,
+                                                     int64_t key);
 void heap_change(struct heap *h, struct heap_node *n, int64_t key); /* n is in h */
 void heap_remove(struct heap *h, struct heap_node *n);              /* no-op when n is in no heap */
 struct heap_node *heap_first(const struct heap *h);                 /* smallest key, or NULL */

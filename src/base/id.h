@@ -1,8 +1,11 @@
 /*
- * id: the name of a message, for ever: a UUIDv7 (RFC 9562 5.7), printed as 26 characters of Crockford's base 32.
+ * id: the name of a message, for ever: a UUIDv7 (RFC 9562 5.7), printed as 26 characters of
+ * Crockford's base 32.
  *
- * An id source gives strictly rising ids even when the clock stands still or goes back: it keeps the highest millisecond it has used and counts on within it.
- * The printed form sorts as the id does. One source per thread; the random part keeps sources apart.
+ * An id source gives strictly rising ids even when the clock stands still or goes back: it keeps
+ * the highest millisecond it has used and counts on within it.
+ * The printed form sorts as the id does. One source per thread; the random part keeps sources
+ * apart.
  */
 #ifndef BASE_ID_H
 #define BASE_ID_H
@@ -23,7 +26,8 @@ struct id_source {
 /* wall_ms: now, Unix milliseconds. random: 10 fresh random bytes. */
 struct id id_next(struct id_source *source, uint64_t wall_ms, const uint8_t random[10]);
 void id_format(struct id id, char text_out[ID_TEXT_LEN + 1]); /* NUL-terminated, upper case */
-__attribute__((warn_unused_result)) bool id_parse(struct span text, struct id *id_out); /* any case; exactly 26 characters */
+__attribute__((warn_unused_result)) bool id_parse(
+    struct span text, struct id *id_out); /* any case; exactly 26 characters */
 bool id_equal(struct id a, struct id b);
 int id_compare(struct id a, struct id b);
 uint64_t id_wall_ms(struct id id); /* the millisecond it was made in */

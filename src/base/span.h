@@ -1,7 +1,8 @@
 /*
  * span: a run of bytes that somebody else owns.
  *
- * What comes from outside is a span; it is never NUL-terminated and may hold any byte. A span owns nothing and is passed by value.
+ * What comes from outside is a span; it is never NUL-terminated and may hold any byte. A span owns
+ * nothing and is passed by value.
  * An empty span may have a NULL `data`. All functions are pure and may be called from any thread.
  * Case folding is ASCII only (RFC 5321 2.4), independent of any locale.
  */
@@ -20,14 +21,15 @@ struct span {
 /* A span over a string literal, without its NUL. */
 #define SPAN(literal) ((struct span){(const uint8_t *)("" literal), sizeof(literal) - 1})
 
-/* printf: "%.*s" with SPAN_PRINT(s). For text that is known to be printable; peer bytes go through the log's escaping. */
+/* printf: "%.*s" with SPAN_PRINT(s). For text that is known to be printable; peer bytes go
+   through the log's escaping. */
 #define SPAN_PRINT(s) (int)(s).len, (const char *)(s).data
 
 struct span span_of(const void *data, size_t len);
-struct span span_text(const char *text);                       /* a NUL-terminated C string of ours */
+struct span span_text(const char *text); /* a NUL-terminated C string of ours */
 struct span span_sub(struct span s, size_t from, size_t len); /* clamped to `s`, never outside */
-struct span span_skip(struct span s, size_t n);               /* without the first n bytes (clamped) */
-struct span span_trim(struct span s);                         /* without leading and trailing SP and HT */
+struct span span_skip(struct span s, size_t n); /* without the first n bytes (clamped) */
+struct span span_trim(struct span s);           /* without leading and trailing SP and HT */
 
 bool span_equal(struct span a, struct span b);
 bool span_equal_nocase(struct span a, struct span b);
@@ -40,11 +42,14 @@ int span_compare(struct span a, struct span b); /* memcmp order, the shorter fir
 size_t span_find_byte(struct span s, uint8_t byte, size_t from);
 size_t span_find(struct span s, struct span needle, size_t from);
 
-/* Splits at the first `byte`: *head_out is before it, the result is what follows. Without the byte all is head, the result empty. */
+/* Splits at the first `byte`: *head_out is before it, the result is what follows. Without the
+   byte all is head, the result empty. */
 struct span span_split(struct span s, uint8_t byte, struct span *head_out);
 
-/* Digits only, no sign, no blanks, at most `max`; false (and *value_out untouched) for anything else, the empty span included. */
-__attribute__((warn_unused_result)) bool span_parse_u64(struct span s, uint64_t max, uint64_t *value_out);
+/* Digits only, no sign, no blanks, at most `max`; false (and *value_out untouched) for anything
+   else, the empty span included. */
+__attribute__((warn_unused_result)) bool span_parse_u64(struct span s, uint64_t max,
+                                                        uint64_t *value_out);
 
 /* ASCII lower case of one byte; bytes over 127 are unchanged. */
 uint8_t byte_lower(uint8_t byte);
