@@ -28,12 +28,14 @@ struct actor_counters {
 };
 
 /* max_letters: how many letters one turn takes at the most, 0 for all (the simulator also runs with 1). */
-must_use enum fault actor_new(struct world *w, const struct actor_role *role, void *self, uint32_t max_letters,
-                              struct log *log, struct actor **actor_out);
+must_use enum fault actor_new(struct world *w, const struct actor_role *role, void *self,
+                              uint32_t max_letters, struct log *log, struct actor **actor_out);
 must_use enum fault actor_start(struct actor *a); /* its thread begins to run turns */
-void actor_stop(struct actor *a);                 /* from its own thread: the running turn is the last */
-void actor_join(struct actor *a);                 /* from the thread that started it: waits for its end */
-void actor_free(struct actor *a);                 /* after actor_join; letters that still lie in the mailbox are left to their owners */
+void actor_stop(struct actor *a); /* from its own thread: the running turn is the last */
+void actor_join(struct actor *a); /* from the thread that started it: waits for its end */
+void actor_free(
+    struct actor
+        *a); /* after actor_join; letters that still lie in the mailbox are left to their owners */
 
 struct loop *actor_loop(struct actor *a);
 struct log *actor_log(struct actor *a);

@@ -44,7 +44,8 @@ struct credit {
 
 struct credit_waiter {
     struct list node;
-    void (*on_credit)(void *context); /* a credit has been taken for the waiter: send now, or give it back */
+    void (*on_credit)(
+        void *context); /* a credit has been taken for the waiter: send now, or give it back */
     void *context;
 };
 

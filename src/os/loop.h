@@ -30,11 +30,14 @@ void loop_free(struct loop *l); /* all its sockets are closed and timers cancell
  * Call-backs run inside; they may do anything but call loop_poll.
  */
 void loop_poll(struct loop *l, bool may_sleep);
-void loop_wake(struct loop *l); /* any thread: the running or the next loop_poll returns soon. Wake-ups of an awake loop cost one atomic load */
+void loop_wake(
+    struct loop *
+        l); /* any thread: the running or the next loop_poll returns soon. Wake-ups of an awake loop cost one atomic load */
 
 int64_t loop_mono_us(const struct loop *l);
 int64_t loop_wall_ms(const struct loop *l);
-void loop_random(struct loop *l, void *bytes_out, size_t len); /* from the kernel; in the simulator from the seed */
+void loop_random(struct loop *l, void *bytes_out,
+                 size_t len); /* from the kernel; in the simulator from the seed */
 
 void timer_init(struct timer *t, void (*on_timer)(void *context), void *context);
 /* Sets or moves; fires once, at the first poll at or after at_us. NO_MEMORY only for a timer that was not set. */

@@ -12,7 +12,7 @@
 #include "os/loop.h"
 
 #define SOCKET_READ_BYTES (64 * 1024)
-#define SOCKET_PARTS_MAX 64
+#define SOCKET_PARTS_MAX  64
 
 /* IPv4, IPv6 or neither. A value. */
 struct endpoint {
@@ -22,9 +22,11 @@ struct endpoint {
 };
 
 #define ENDPOINT_TEXT_MAX 56
-bool endpoint_parse(struct span text, struct endpoint *endpoint_out); /* "127.0.0.1:25", "[::1]:25" */
+bool endpoint_parse(struct span text,
+                    struct endpoint *endpoint_out); /* "127.0.0.1:25", "[::1]:25" */
 struct span endpoint_format(struct endpoint e, char text_out[ENDPOINT_TEXT_MAX]);
-struct span endpoint_format_ip(struct endpoint e, char text_out[ENDPOINT_TEXT_MAX]); /* without the port or brackets */
+struct span endpoint_format_ip(struct endpoint e,
+                               char text_out[ENDPOINT_TEXT_MAX]); /* without the port or brackets */
 bool endpoint_equal(struct endpoint a, struct endpoint b);
 
 struct socket;
@@ -43,17 +45,20 @@ struct socket_events {
 };
 
 /* Listens on a descriptor that is already bound and listening (inherited from the supervisor); shared by several loops: each connection goes to one of them. */
-must_use enum fault socket_listen_on(struct loop *l, int descriptor, const struct socket_events *events,
-                                     void *context, struct socket **socket_out);
+must_use enum fault socket_listen_on(struct loop *l, int descriptor,
+                                     const struct socket_events *events, void *context,
+                                     struct socket **socket_out);
 /* Binds and listens by itself; only where no supervisor does (tests, the simulator). Port 0: any, see socket_local. */
-must_use enum fault socket_listen(struct loop *l, struct endpoint at, const struct socket_events *events,
-                                  void *context, struct socket **socket_out);
+must_use enum fault socket_listen(struct loop *l, struct endpoint at,
+                                  const struct socket_events *events, void *context,
+                                  struct socket **socket_out);
 /* While paused a listener accepts nobody (the kernel queues). */
 void socket_listen_pause(struct socket *s, bool pause);
 
 /* Begins to connect; on_connect tells. source.family 0: any local address. No time limit of its own: the caller sets a timer. */
 must_use enum fault socket_connect(struct loop *l, struct endpoint to, struct endpoint source,
-                                   const struct socket_events *events, void *context, struct socket **socket_out);
+                                   const struct socket_events *events, void *context,
+                                   struct socket **socket_out);
 void socket_adopt(struct socket *s, const struct socket_events *events, void *context);
 
 /* Back-pressure: a paused socket reads nothing and gives no on_bytes (nor on_end for what was not read). */
