@@ -25,8 +25,8 @@ void arena_init(struct arena *a, size_t max);
 void arena_fini(struct arena *a);  /* frees all that was allocated from it */
 void arena_reset(struct arena *a); /* the same, and ready for use again */
 void *arena_alloc(struct arena *a, size_t size);
-struct span arena_copy(struct arena *a,
-                       struct span s);            /* data NULL when full and s was not empty */
+/* A copy; its data is NULL when the arena is full and s was not empty. */
+struct span arena_copy(struct arena *a, struct span s);
 char *arena_text(struct arena *a, struct span s); /* NUL-terminated copy, or NULL */
 struct span arena_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

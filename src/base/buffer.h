@@ -22,8 +22,7 @@ struct buffer {
 void buffer_init(struct buffer *b, size_t max);
 void buffer_fini(struct buffer *b);  /* frees; the buffer may be used again after buffer_init */
 void buffer_reset(struct buffer *b); /* empty and not full; keeps its memory */
-void buffer_free_memory(
-    struct buffer *b); /* empty and not full; gives its memory back, keeps max */
+void buffer_free_memory(struct buffer *b); /* the same, but gives its memory back; keeps max */
 
 bool buffer_put(struct buffer *b, struct span s);
 bool buffer_put_text(struct buffer *b, const char *text);

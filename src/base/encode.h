@@ -10,8 +10,8 @@
 #include "base/buffer.h"
 
 bool encode_base64(struct buffer *out, struct span in);
-__attribute__((warn_unused_result)) bool decode_base64(
-    struct buffer *out, struct span in); /* strict: padding required, no blanks */
+/* Strict: padding required, no blanks, and one form for one value. */
+__attribute__((warn_unused_result)) bool decode_base64(struct buffer *out, struct span in);
 bool encode_hex(struct buffer *out, struct span in);
 
 /* A JSON string with its quotes. Bytes that are not valid UTF-8 come out as \u00XX of each byte,

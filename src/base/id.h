@@ -26,8 +26,8 @@ struct id_source {
 /* wall_ms: now, Unix milliseconds. random: 10 fresh random bytes. */
 struct id id_next(struct id_source *source, uint64_t wall_ms, const uint8_t random[10]);
 void id_format(struct id id, char text_out[ID_TEXT_LEN + 1]); /* NUL-terminated, upper case */
-__attribute__((warn_unused_result)) bool id_parse(
-    struct span text, struct id *id_out); /* any case; exactly 26 characters */
+/* Exactly 26 characters of id_format's alphabet, in any case; *id_out is set only on true. */
+__attribute__((warn_unused_result)) bool id_parse(struct span text, struct id *id_out);
 bool id_equal(struct id a, struct id b);
 int id_compare(struct id a, struct id b);
 uint64_t id_wall_ms(struct id id); /* the millisecond it was made in */

@@ -49,23 +49,22 @@ struct log_sink {
 };
 
 struct log;
-struct log *log_new(struct log_sink sink, enum log_format format,
-                    enum log_level most);          /* NULL: no memory */
+/* NULL when memory is short. */
+struct log *log_new(struct log_sink sink, enum log_format format, enum log_level most);
 void log_free(struct log *l);                      /* flushes once */
 void log_set_time(struct log *l, int64_t wall_ms); /* the loop sets it once per turn */
 bool log_wants(const struct log *l, enum event event);
-void log_event(struct log *l, enum event event, const struct log_field *fields,
-               size_t count); /* l may be NULL: nothing */
+/* A NULL log takes everything and writes nothing. */
+void log_event(struct log *l, enum event event, const struct log_field *fields, size_t count);
 void log_flush(struct log *l);
 uint64_t log_dropped(const struct log *l); /* lines lost so far */
 const char *event_name(enum event event);
 enum log_level event_level(enum event event);
 const char *event_help(enum event event);
 
+/* Values are referred to, not copied: they live until log_event returns. */
 struct log_field log_span(const char *key, struct span value);
-struct log_field log_text(
-    const char *key,
-    const char *value); /* value NUL-terminated and alive until log_event returns */
+struct log_field log_text(const char *key, const char *value); /* NUL-terminated */
 struct log_field log_u64(const char *key, uint64_t value);
 struct log_field log_i64(const char *key, int64_t value);
 struct log_field log_id(const char *key, struct id value);
