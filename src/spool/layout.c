@@ -26,7 +26,8 @@ uint64_t page_round_up(uint64_t bytes)
     return (bytes + SPOOL_PAGE - 1) / SPOOL_PAGE * SPOOL_PAGE;
 }
 
-/* magic 8, format u16, use u8, zero u8, number u32, epoch u64, spool id 16, zeros, crc u32 at 60. */
+/* magic 8, format u16, use u8, zero u8, number u32, epoch u64, spool id 16, zeros, crc u32 at 60.
+ */
 void segment_header_encode(const struct segment_header *h, uint8_t out[SEGMENT_HEADER_BYTES])
 {
     memset(out, 0, SEGMENT_HEADER_BYTES);
@@ -70,7 +71,8 @@ enum fault segment_header_decode(struct span bytes, struct segment_header *heade
     return FAULT_NONE;
 }
 
-/* magic 4, record bytes u32, record count u32, zero u32, synced u64, sequence u64, zero u32, crc u32. */
+/* magic 4, record bytes u32, record count u32, zero u32, synced u64, sequence u64, zero u32, crc
+ * u32. */
 void batch_header_encode(const struct batch_header *h, uint64_t epoch,
                          uint8_t out[BATCH_HEADER_BYTES])
 {
@@ -121,8 +123,9 @@ static bool batch_at(const struct walk *w, uint64_t offset, struct batch_header 
 }
 
 /*
- * The bytes at w->at are not what they should be. They were synced if an offset from elsewhere says so, or if a later batch of
- * this epoch says that it knew; then they are damage, and the walk goes on at that batch. Otherwise they are the torn tail.
+ * The bytes at w->at are not what they should be. They were synced if an offset from elsewhere says
+ * so, or if a later batch of this epoch says that it knew; then they are damage, and the walk goes
+ * on at that batch. Otherwise they are the torn tail.
  */
 static enum walk_step lost(struct walk *w)
 {
@@ -146,7 +149,8 @@ static enum walk_step lost(struct walk *w)
     return WALK_DAMAGE;
 }
 
-/* True when the walk stands at something that was never written in this epoch: no batch of it follows. */
+/* True when the walk stands at something that was never written in this epoch: no batch of it
+ * follows. */
 static bool nothing_follows(const struct walk *w)
 {
     struct batch_header header;

@@ -1,10 +1,12 @@
 /*
  * layout: how a segment is filled: its header page, its batches, and the walk over them.
  *
- * Pure: works on bytes in memory. A segment is SEGMENT_BYTES long and written in pages of SPOOL_PAGE. Page 0 is the segment header. Each batch (what one
- * write and one sync made durable) begins at a page, with a batch header, followed by its records without gaps. A page once synced is never
- * written again, so a torn write can only touch records that nobody was told about.
- * The walk tells a torn tail (bytes of which nobody knew that they were synced) from damage (bytes below an offset known to be synced).
+ * Pure: works on bytes in memory. A segment is SEGMENT_BYTES long and written in pages of
+ * SPOOL_PAGE. Page 0 is the segment header. Each batch (what one write and one sync made durable)
+ * begins at a page, with a batch header, followed by its records without gaps. A page once synced
+ * is never written again, so a torn write can only touch records that nobody was told about. The
+ * walk tells a torn tail (bytes of which nobody knew that they were synced) from damage (bytes
+ * below an offset known to be synced).
  */
 #ifndef SPOOL_LAYOUT_H
 #define SPOOL_LAYOUT_H
@@ -37,8 +39,8 @@ must_use enum fault segment_header_decode(struct span bytes, struct segment_head
 struct batch_header {
     uint32_t record_bytes; /* of all its records together */
     uint32_t record_count;
-    uint64_t
-        synced; /* everything in this segment below this offset was synced when the batch was written */
+    uint64_t synced;   /* everything in this segment below this offset was synced when the batch was
+                          written */
     uint64_t sequence; /* of the batch in its segment: 0, 1, 2 … */
 };
 
@@ -74,9 +76,10 @@ void walk_init(struct walk *w, struct span image, uint64_t epoch, uint64_t synce
 
 enum walk_step { WALK_RECORD, WALK_DAMAGE, WALK_OVER };
 /*
- * The next thing in the segment. WALK_RECORD: *record_out (pointing into the image) at *offset_out. WALK_DAMAGE: w->damage was synced once and is
- * unreadable; the walk goes on behind it. WALK_OVER: w->end is WALK_END (nothing more was written) or WALK_TORN (something was
- * begun that nobody was told about).
+ * The next thing in the segment. WALK_RECORD: *record_out (pointing into the image) at *offset_out.
+ * WALK_DAMAGE: w->damage was synced once and is unreadable; the walk goes on behind it. WALK_OVER:
+ * w->end is WALK_END (nothing more was written) or WALK_TORN (something was begun that nobody was
+ * told about).
  */
 enum walk_step walk_next(struct walk *w, struct record *record_out, uint64_t *offset_out);
 

@@ -5,7 +5,8 @@
 #include "base/check.h"
 #include "base/crc32c.h"
 
-/* Layout: length u32, payload crc u32, version u32, type u8, zero u8 × 3, id 16, zero u32, header crc u32. */
+/* Layout: length u32, payload crc u32, version u32, type u8, zero u8 × 3, id 16, zero u32, header
+ * crc u32. */
 enum { AT_LENGTH = 0, AT_PAYLOAD_CRC = 4, AT_VERSION = 8, AT_TYPE = 12, AT_ID = 16, AT_CRC = 36 };
 
 static void put_u32(uint8_t *at, uint32_t v)
@@ -71,7 +72,8 @@ enum fault record_decode(struct span bytes, uint64_t epoch, struct record *recor
     return FAULT_NONE;
 }
 
-/* A member: length u32, version u32, type u8, zero u8 × 3, id 16, payload. The group's own CRCs cover it. */
+/* A member: length u32, version u32, type u8, zero u8 × 3, id 16, payload. The group's own CRCs
+ * cover it. */
 bool group_put(struct buffer *payload, enum record_type type, struct id id, uint32_t version,
                struct span member_payload)
 {

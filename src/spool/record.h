@@ -1,10 +1,12 @@
 /*
  * record: the bytes of one record of the spool, and of a group of records.
  *
- * Pure: takes and gives bytes. A record is a header of RECORD_HEADER_BYTES and a payload. The payload's CRC-32C is computed by
- * whoever made the payload; the header's CRC covers the header and the epoch of the segment it lies in, so that the old bytes of a recycled
- * segment can never be taken for new ones, at a cost that does not depend on the payload.
- * Nothing read here is believed: lengths are held against RECORD_PAYLOAD_MAX and against what is there. docs/SPOOL.md draws the layout.
+ * Pure: takes and gives bytes. A record is a header of RECORD_HEADER_BYTES and a payload. The
+ * payload's CRC-32C is computed by whoever made the payload; the header's CRC covers the header and
+ * the epoch of the segment it lies in, so that the old bytes of a recycled segment can never be
+ * taken for new ones, at a cost that does not depend on the payload. Nothing read here is believed:
+ * lengths are held against RECORD_PAYLOAD_MAX and against what is there. docs/SPOOL.md draws the
+ * layout.
  */
 #ifndef SPOOL_RECORD_H
 #define SPOOL_RECORD_H
@@ -41,18 +43,21 @@ void record_encode_header(uint8_t header_out[RECORD_HEADER_BYTES], uint64_t epoc
                           uint32_t payload_len, uint32_t payload_crc);
 
 /*
- * Reads the record at the start of `bytes`; *used_out is its length with header. The payload points into `bytes`. Header and payload are both verified.
- * DAMAGED: not a whole, valid record of this epoch; nothing is set then.
+ * Reads the record at the start of `bytes`; *used_out is its length with header. The payload points
+ * into `bytes`. Header and payload are both verified. DAMAGED: not a whole, valid record of this
+ * epoch; nothing is set then.
  */
 must_use enum fault record_decode(struct span bytes, uint64_t epoch, struct record *record_out,
                                   size_t *used_out);
 
-/* Appends one member to the payload of a group. False: the buffer is full, or the member is itself a group (checked). */
+/* Appends one member to the payload of a group. False: the buffer is full, or the member is itself
+ * a group (checked). */
 must_use bool group_put(struct buffer *payload, enum record_type type, struct id id,
                         uint32_t version, struct span member_payload);
 
 /*
- * Takes the next member of a group's payload. False at the end; cursor_at_end() then tells a whole group from a damaged one.
+ * Takes the next member of a group's payload. False at the end; cursor_at_end() then tells a whole
+ * group from a damaged one.
  */
 bool group_next(struct cursor *payload, struct record *member_out);
 

@@ -1,0 +1,148 @@
+#include "spool/envelope.h"
+
+#include "base/check.h"
+#include "base/cursor.h"
+
+/* Never reused, never renumbered. */
+enum tag {
+    TAG_ARRIVAL = 1,
+    TAG_REVERSE_PATH = 2,
+    TAG_CLIENT = 3,
+    TAG_HELO = 4,
+    TAG_PREFIX = 5,
+    TAG_CONTENT_BYTES = 6,
+    TAG_FLAGS = 7,
+    TAG_RECIPIENT = 8,
+    TAG_CONTENT = 9
+};
+
+enum { FLAG_IN_FILE = 1, FLAG_8BITMIME = 2, FLAG_DOT_LINES = 4 };
+
+static bool put_header(struct buffer *out, enum tag tag, uint64_t len)
+{
+    return len <= UINT32_MAX && buffer_put_u16(out, (uint16_t)tag) && buffer_put_u16(out, 0) &&
+           buffer_put_u32(out, (uint32_t)len);
+}
+
+static bool put_span(struct buffer *out, enum tag tag, struct span value)
+{
+    return put_header(out, tag, value.len) && buffer_put(out, value);
+}
+
+static bool put_u64(struct buffer *out, enum tag tag, uint64_t value)
+{
+    return put_header(out, tag, 8) && buffer_put_u64(out, value);
+}
+
+bool envelope_encode(const struct envelope *e, struct buffer *out)
+{
+    check(e->content_in_file || e->content_bytes <= ENVELOPE_INLINE_MAX);
+    uint64_t flags = (e->content_in_file ? FLAG_IN_FILE : 0u) |
+                     (e->body_8bitmime ? FLAG_8BITMIME : 0u) |
+                     (e->has_dot_lines ? FLAG_DOT_LINES : 0u);
+    bool ok = put_u64(out, TAG_ARRIVAL, (uint64_t)e->arrival_wall_ms) &&
+              put_u64(out, TAG_FLAGS, flags) && put_u64(out, TAG_CONTENT_BYTES, e->content_bytes) &&
+              put_span(out, TAG_REVERSE_PATH, e->reverse_path) &&
+              put_span(out, TAG_CLIENT, e->client) && put_span(out, TAG_HELO, e->helo) &&
+              put_span(out, TAG_PREFIX, e->prefix);
+    for (uint32_t i = 0; ok && i < e->recipient_count; i++)
+        ok = put_span(out, TAG_RECIPIENT, e->recipients[i]);
+    if (ok && !e->content_in_file)
+        ok = put_header(out, TAG_CONTENT, e->content_bytes);
+    return ok;
+}
+
+static bool next_field(struct cursor *c, uint16_t *tag_out, struct span *value_out)
+{
+    if (!cursor_ok(c) || cursor_at_end(c))
+        return false;
+    *tag_out = cursor_u16(c);
+    (void)cursor_u16(c);
+    uint32_t len = cursor_u32(c);
+    *value_out = cursor_bytes(c, len);
+    return cursor_ok(c);
+}
+
+static uint64_t value_u64(struct cursor *outer, struct span value)
+{
+    struct cursor c = cursor_over(value);
+    uint64_t v = cursor_u64(&c);
+    if (!cursor_at_end(&c))
+        cursor_fail(outer);
+    return v;
+}
+
+static bool count_recipients(struct span payload, uint32_t *count_out)
+{
+    struct cursor c = cursor_over(payload);
+    uint16_t tag;
+    struct span value;
+    *count_out = 0;
+    while (next_field(&c, &tag, &value))
+        if (tag == TAG_RECIPIENT)
+            ++*count_out;
+    return cursor_at_end(&c) && *count_out > 0 && *count_out <= ENVELOPE_RECIPIENTS_MAX;
+}
+
+static void take_flags(struct envelope *e, uint64_t flags)
+{
+    e->content_in_file = (flags & FLAG_IN_FILE) != 0;
+    e->body_8bitmime = (flags & FLAG_8BITMIME) != 0;
+    e->has_dot_lines = (flags & FLAG_DOT_LINES) != 0;
+}
+
+static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struct span value)
+{
+    switch (tag) {
+    case TAG_ARRIVAL:
+        e->arrival_wall_ms = (int64_t)value_u64(c, value);
+        break;
+    case TAG_FLAGS:
+        take_flags(e, value_u64(c, value));
+        break;
+    case TAG_CONTENT_BYTES:
+        e->content_bytes = value_u64(c, value);
+        break;
+    case TAG_REVERSE_PATH:
+        e->reverse_path = value;
+        break;
+    case TAG_CLIENT:
+        e->client = value;
+        break;
+    case TAG_HELO:
+        e->helo = value;
+        break;
+    case TAG_PREFIX:
+        e->prefix = value;
+        break;
+    case TAG_RECIPIENT:
+        e->recipients[e->recipient_count++] = value;
+        break;
+    case TAG_CONTENT:
+        e->content = value;
+        break;
+    default:
+        break; /* of a later version */
+    }
+}
+
+enum fault envelope_decode(struct span payload, struct arena *arena, struct envelope *envelope_out)
+{
+    uint32_t count;
+    if (!count_recipients(payload, &count))
+        return FAULT_DAMAGED;
+    struct envelope e = {.recipients = arena_alloc(arena, count * sizeof(struct span))};
+    if (e.recipients == NULL)
+        return FAULT_NO_MEMORY;
+
+    struct cursor c = cursor_over(payload);
+    uint16_t tag;
+    struct span value;
+    while (next_field(&c, &tag, &value))
+        take_field(&e, &c, tag, value);
+    bool whole = e.content_in_file ? e.content.len == 0 : e.content.len == e.content_bytes;
+    if (!cursor_at_end(&c) || !whole)
+        return FAULT_DAMAGED;
+    *envelope_out = e;
+    return FAULT_NONE;
+}

@@ -1,0 +1,47 @@
+/*
+ * envelope: the payload of an ACCEPTED record: who sends what to whom, and where its content is.
+ *
+ * A row of tagged fields (tag u16, zero u16, length u32, value), so that a later version can add
+ * some: unknown tags are passed over here and survive compaction, which copies payloads as they
+ * are. The content, when it is inline, is the value of the last field, so that it can be written
+ * without being copied behind the rest. Pure. Everything read is held against the limits below.
+ */
+#ifndef SPOOL_ENVELOPE_H
+#define SPOOL_ENVELOPE_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/fault.h"
+
+#define ENVELOPE_RECIPIENTS_MAX     100000u
+#define ENVELOPE_FIELD_HEADER_BYTES 8
+#define ENVELOPE_INLINE_MAX         (256u * 1024) /* content beyond this lies in a file of its own */
+
+struct envelope {
+    int64_t arrival_wall_ms;
+    struct span
+        reverse_path;   /* without its brackets; empty: the null reverse-path (RFC 5321 4.5.5) */
+    struct span client; /* address of the client, as text */
+    struct span helo;
+    struct span prefix; /* header fields that we generated, to be sent before the content */
+    uint64_t content_bytes;
+    bool content_in_file; /* else `content` is all of it */
+    bool body_8bitmime;   /* declared by BODY=8BITMIME (RFC 6152) */
+    bool has_dot_lines;   /* some line begins with a dot: sending must stuff it (RFC 5321 4.5.2) */
+    struct span content;
+    struct span *recipients; /* forward-paths without brackets, in the order of RCPT */
+    uint32_t recipient_count;
+};
+
+/*
+ * Encodes all but the bytes of inline content: *out then ends with that field's header, and the
+ * caller writes the content_bytes right behind it. False: `out` is full.
+ */
+must_use bool envelope_encode(const struct envelope *e, struct buffer *out);
+
+/* Reads a whole payload. Spans point into it, `recipients` into the arena. DAMAGED, or NO_MEMORY
+ * when the arena is full. */
+must_use enum fault envelope_decode(struct span payload, struct arena *arena,
+                                    struct envelope *envelope_out);
+
+#endif

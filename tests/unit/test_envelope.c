@@ -1,0 +1,156 @@
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "spool/envelope.h"
+
+#define CONTENT "Subject: x\r\n\r\n.dot\r\n"
+
+static struct span recipients[] = {{(const uint8_t *)"a@x.example", 11},
+                                   {(const uint8_t *)"\"b c\"@y.example", 15}};
+
+static struct envelope some_envelope(void)
+{
+    return (struct envelope){.arrival_wall_ms = 1764000000123,
+                             .reverse_path = SPAN("s@z.example"),
+                             .client = SPAN("192.0.2.7"),
+                             .helo = SPAN("z.example"),
+                             .prefix = SPAN("Received: by us\r\n"),
+                             .content_bytes = sizeof CONTENT - 1,
+                             .body_8bitmime = true,
+                             .has_dot_lines = true,
+                             .recipients = recipients,
+                             .recipient_count = 2};
+}
+
+static void encode_whole(struct buffer *b, const struct envelope *e)
+{
+    buffer_init(b, 4096);
+    assert_true(envelope_encode(e, b));
+    if (!e->content_in_file)
+        assert_true(buffer_put(b, SPAN(CONTENT)));
+}
+
+static void comes_back_as_it_was(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    encode_whole(&b, &e);
+    assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_NONE);
+    assert_int_equal(back.arrival_wall_ms, e.arrival_wall_ms);
+    assert_true(span_equal(back.reverse_path, e.reverse_path));
+    assert_true(span_equal(back.client, e.client) && span_equal(back.helo, e.helo));
+    assert_true(span_equal(back.prefix, e.prefix) && span_equal(back.content, SPAN(CONTENT)));
+    assert_true(back.body_8bitmime && back.has_dot_lines && !back.content_in_file);
+    assert_int_equal(back.recipient_count, 2);
+    assert_true(span_equal(back.recipients[1], recipients[1]));
+    arena_fini(&arena);
+    buffer_fini(&b);
+}
+
+static void content_in_a_file_and_a_null_reverse_path(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    struct arena arena;
+    e.content_in_file = true;
+    e.content_bytes = UINT64_C(50000000000);
+    e.reverse_path = SPAN("");
+    arena_init(&arena, 4096);
+    encode_whole(&b, &e);
+    assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_NONE);
+    assert_true(back.content_in_file && back.content.len == 0 && back.reverse_path.len == 0);
+    assert_int_equal(back.content_bytes, e.content_bytes);
+    arena_fini(&arena);
+    buffer_fini(&b);
+}
+
+static void every_shorter_piece_is_damaged(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    encode_whole(&b, &e);
+    for (size_t n = 0; n < b.len; n++) {
+        struct arena arena;
+        arena_init(&arena, 4096);
+        assert_int_equal(envelope_decode(span_sub(buffer_span(&b), 0, n), &arena, &back),
+                         FAULT_DAMAGED);
+        arena_fini(&arena);
+    }
+    buffer_fini(&b);
+}
+
+static void fields_of_a_later_version_are_passed_over(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b, later;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    encode_whole(&b, &e);
+    buffer_init(&later, 4096);
+    assert_true(buffer_put_u16(&later, 999) && buffer_put_u16(&later, 0) &&
+                buffer_put_u32(&later, 3));
+    assert_true(buffer_put_text(&later, "new") && buffer_put(&later, buffer_span(&b)));
+    assert_int_equal(envelope_decode(buffer_span(&later), &arena, &back), FAULT_NONE);
+    assert_int_equal(back.recipient_count, 2);
+    arena_fini(&arena);
+    buffer_fini(&b);
+    buffer_fini(&later);
+}
+
+static void nobody_to_deliver_to_is_damaged(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    struct arena arena;
+    arena_init(&arena, 4096);
+    e.recipient_count = 0;
+    encode_whole(&b, &e);
+    assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_DAMAGED);
+    arena_fini(&arena);
+    buffer_fini(&b);
+}
+
+static void limits_of_buffer_and_arena_are_answers(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    buffer_init(&b, 4096);
+    assert_true(envelope_encode(&e, &b));
+    size_t exact = b.len;
+    buffer_fini(&b);
+    buffer_init(&b, exact - 1);
+    assert_false(envelope_encode(&e, &b));
+    buffer_fini(&b);
+    encode_whole(&b, &e);
+    struct arena arena;
+    arena_init(&arena, 8);
+    assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_NO_MEMORY);
+    arena_fini(&arena);
+    buffer_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(comes_back_as_it_was),
+        cmocka_unit_test(content_in_a_file_and_a_null_reverse_path),
+        cmocka_unit_test(every_shorter_piece_is_damaged),
+        cmocka_unit_test(fields_of_a_later_version_are_passed_over),
+        cmocka_unit_test(nobody_to_deliver_to_is_damaged),
+        cmocka_unit_test(limits_of_buffer_and_arena_are_answers),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
