@@ -14,7 +14,7 @@
 #include "arguments.h"
 #include "clock.h"
 
-#define INPUT_MAX 4096 /* a longer reply line is an error of the server */
+#define INPUT_MAX   4096 /* a longer reply line is an error of the server */
 #define ADDRESS_MAX 320
 
 enum state { OFF, CONNECTING, GREETING, EHLO, IDLE, MAIL, RCPT, DATA, DOT, RSET, QUIT, STATES };

@@ -11,7 +11,7 @@
 #include <sys/resource.h>
 #include <time.h>
 
-#define NS_PER_S UINT64_C(1000000000)
+#define NS_PER_S  UINT64_C(1000000000)
 #define NS_PER_MS UINT64_C(1000000)
 
 /* Nanoseconds since an arbitrary point that is the same for every process. */

@@ -334,6 +334,7 @@ int main(int argc, char **argv)
     snprintf(run, sizeof run, "%llx-%x", (unsigned long long)time(NULL), (unsigned)getpid());
     line.load.run = run;
     parse_command_line(argc, argv, &line);
+    net_raise_limit();
     load_run(&line.load, &result);
     if (line.json)
         print_json(&result);

@@ -13,10 +13,10 @@
 #include "clock.h"
 #include "idlog.h"
 
-#define EVENTS_PER_TURN 512
-#define BACKOFF_FIRST_NS (10 * NS_PER_MS)
+#define EVENTS_PER_TURN       512
+#define BACKOFF_FIRST_NS      (10 * NS_PER_MS)
 #define BACKOFF_DOUBLINGS_MAX 6 /* 640 ms */
-#define NEVER UINT64_MAX
+#define NEVER                 UINT64_MAX
 
 struct load {
     const struct load_options *options;
@@ -281,10 +281,9 @@ static void begin(struct load *load)
     load->ids = idlog_open(options->ids_path);
     load->budget = options->messages == 0 ? UINT64_MAX / 2 : options->messages;
     load->start_ns = load->turn_ns = load->progress_ns = clock_now_ns();
-    load->deadline_ns =
-        options->seconds > 0
-            ? load->start_ns + (uint64_t)(options->seconds * (double)NS_PER_S)
-            : NEVER;
+    load->deadline_ns = options->seconds > 0
+                            ? load->start_ns + (uint64_t)(options->seconds * (double)NS_PER_S)
+                            : NEVER;
     load->live = options->sessions;
     for (unsigned i = 0; i < options->sessions; i++) {
         load->clients[i] = client_new(load);

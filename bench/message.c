@@ -68,8 +68,8 @@ void message_fini(struct message *message)
 
 size_t message_id(const struct message *message, uint64_t number, char id_out[MESSAGE_ID_MAX])
 {
-    int length = snprintf(id_out, MESSAGE_ID_MAX, "%s-%010llu", message->run,
-                          (unsigned long long)number);
+    int length =
+        snprintf(id_out, MESSAGE_ID_MAX, "%s-%010llu", message->run, (unsigned long long)number);
 
     return (size_t)length;
 }

@@ -10,8 +10,8 @@
 #include <stdint.h>
 
 #define MESSAGE_HEAD_MAX 640
-#define MESSAGE_ID_MAX 96
-#define MESSAGE_RUN_MAX 64
+#define MESSAGE_ID_MAX   96
+#define MESSAGE_RUN_MAX  64
 
 struct message {
     char run[MESSAGE_RUN_MAX + 1];

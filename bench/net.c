@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "arguments.h"
@@ -84,6 +85,16 @@ int net_connect(const struct endpoint *endpoint)
         return -1;
     }
     return fd;
+}
+
+void net_raise_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit); /* without it a run of many sessions says so itself */
 }
 
 int net_error(int fd)

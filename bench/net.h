@@ -23,6 +23,9 @@ int net_listen(const struct endpoint *endpoint);
  * by the first event on the descriptor and net_error(). */
 int net_connect(const struct endpoint *endpoint);
 
+/* As many descriptors as the system permits this process. */
+void net_raise_limit(void);
+
 /* The pending error of a socket (0: none); reading clears it. */
 int net_error(int fd);
 

@@ -15,12 +15,12 @@
 #include "clock.h"
 #include "content.h"
 
-#define READ_BYTES (128 * 1024)
+#define READ_BYTES     (128 * 1024)
 #define LINE_MAX_BYTES 4096
-#define HEAD_MAX 8192 /* of the content, searched for the id */
-#define REPLY_MAX 1024
-#define OUTPUT_MAX (1024 * 1024) /* a peer that sends this much unread answer is cut off */
-#define HELD_MAX (64 * 1024 * 1024)
+#define HEAD_MAX       8192 /* of the content, searched for the id */
+#define REPLY_MAX      1024
+#define OUTPUT_MAX     (1024 * 1024) /* a peer that sends this much unread answer is cut off */
+#define HELD_MAX       (64 * 1024 * 1024)
 #define RECIPIENTS_MAX 100000
 
 enum mode { COMMANDS, CONTENT, CHUNK };
@@ -68,8 +68,6 @@ struct receiver {
     struct bytes line; /* of a command that has not ended yet */
     struct bytes held; /* input that came during a pause */
 };
-
-static void work(struct receiver *receiver, const char *bytes, size_t length);
 
 /* ---- bytes ---- */
 
@@ -167,7 +165,9 @@ static void reset_transaction(struct receiver *receiver)
     receiver->trouble = TROUBLE_NONE;
     receiver->recipients_tried = receiver->recipient_count = 0;
     receiver->content = (struct content){CONTENT_LINE_START};
-    receiver->content_bytes = receiver->head_length = 0;
+    receiver->content_bytes = 0;
+    receiver->head[0] = '\n'; /* so that every field begins after one */
+    receiver->head_length = 1;
     receiver->mail.length = receiver->recipients.length = receiver->message.length = 0;
 }
 
@@ -192,9 +192,6 @@ static const char *find_id(const struct receiver *receiver, size_t *length_out)
     const char *at = memmem(receiver->head, receiver->head_length, field, field_length);
     const char *end;
 
-    if (at == NULL && receiver->head_length >= field_length - 1 &&
-        memcmp(receiver->head, field + 1, field_length - 1) == 0)
-        at = receiver->head - 1;
     if (at == NULL)
         return NULL;
     at += field_length;
@@ -670,6 +667,7 @@ void receiver_open(struct sink *sink, int fd)
         die("out of memory");
     receiver->sink = sink;
     receiver->fd = fd;
+    reset_transaction(receiver);
     sink->counts.connections++;
     sink->counts.open++;
     if (epoll_ctl(sink->epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0)

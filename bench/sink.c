@@ -103,16 +103,16 @@ static enum phase parse_phase(const char *name, const char *text)
 
 static unsigned parse_without(const char *name, const char *text)
 {
-    static const char *const extensions[] = {
-        "ehlo", "pipelining", "size", "8bitmime", "enhancedstatuscodes", "chunking"};
+    static const char *const extensions[] = {"ehlo",     "pipelining",          "size",
+                                             "8bitmime", "enhancedstatuscodes", "chunking"};
     unsigned bits = 0;
 
     while (*text != '\0') {
         size_t length = strcspn(text, ",");
         unsigned i = 0;
 
-        while (i < 6 && (strlen(extensions[i]) != length ||
-                         strncmp(extensions[i], text, length) != 0))
+        while (i < 6 &&
+               (strlen(extensions[i]) != length || strncmp(extensions[i], text, length) != 0))
             i++;
         if (i == 6)
             die("%s: \"%.*s\" cannot be left out", name, (int)length, text);
@@ -353,6 +353,7 @@ int main(int argc, char **argv)
     int listen_fd;
 
     parse_command_line(argc, argv, &line, &sink);
+    net_raise_limit();
     sink.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     if (sink.epoll_fd < 0)
         die("epoll: %s", strerror(errno));
