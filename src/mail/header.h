@@ -45,12 +45,12 @@ size_t header_count(struct span message, struct span name);
  * counts alike.
  */
 struct header_scan {
-    uint32_t received;  /* Received fields so far */
-    uint32_t line_byte; /* bytes of the current line seen, up to a bound */
+    uint32_t received; /* Received fields so far */
     uint8_t state;
-    uint8_t last_was_cr;
-    uint8_t in_field; /* a continuation line may follow */
-    bool ended;
+    uint8_t name_len; /* of the current line, counted no further than it matters */
+    bool name_matches;
+    bool seen_field; /* so that a line that begins with a blank continues it */
+    bool ended;      /* what follows is the body */
 };
 
 void header_scan_init(struct header_scan *s);
