@@ -1,0 +1,91 @@
+"""Fixtures: each test gets a folder, and whatever it starts is ended with it."""
+
+import os
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
+
+from harness import forgetfs, server, traffic  # noqa: E402
+
+FULL = os.environ.get("POSTRIDER_FULL") == "1"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    # Short: the path of a control socket has room for 107 bytes.
+    return tmp_path
+
+
+@pytest.fixture
+def ends():
+    """Things with stop(), ended in the opposite order."""
+    started = []
+    yield started
+    for thing in reversed(started):
+        thing.stop()
+
+
+@pytest.fixture
+def start_postrider(folder, ends):
+    """start_postrider(next_hop=...) makes and starts a server."""
+    def start(**options):
+        made = server.Postrider(folder, **options)
+        ends.append(made)
+        return made.start()
+    return start
+
+
+@pytest.fixture
+def start_sink(folder, ends):
+    def start(*options, **named):
+        sink = traffic.Sink(folder, *options, **named)
+        ends.append(sink)
+        return sink.start()
+    return start
+
+
+@pytest.fixture
+def start_generator(folder, ends):
+    def start(port, *options, **named):
+        generator = traffic.Generator(folder, port, *options, **named)
+        ends.append(generator)
+        return generator.start()
+    return start
+
+
+@pytest.fixture
+def forgetting_disk(folder, ends):
+    why_not = forgetfs.why_not()
+    if why_not:
+        pytest.skip(why_not)
+    made = []
+    def mount(*options):
+        disk = forgetfs.ForgetFs(folder / f"powercut{len(made)}", *options)
+        made.append(disk)
+        return disk.mount()
+    yield mount
+    for disk in made:
+        disk.unmount()
+
+
+def pytest_collection_modifyitems(items):
+    """While the program is not built, what needs it says so."""
+    for item in items:
+        needs = set(item.fixturenames)
+        if "start_postrider" in needs and not server.BINARY.exists():
+            item.add_marker(pytest.mark.skip(reason=f"{server.BINARY} does not exist yet"))
+        if needs & {"start_sink", "start_generator"} and not traffic.SINK.exists():
+            item.add_marker(pytest.mark.skip(reason=f"{traffic.SINK} does not exist yet"))
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "full: only at full length (make test-all)")
+
+
+def pytest_runtest_setup(item):
+    if item.get_closest_marker("full") and not FULL:
+        pytest.skip("only in make test-all")
