@@ -1,0 +1,615 @@
+#include "receive/session.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+
+struct session {
+    const struct session_limits *limits;
+    const char *hostname;
+    enum session_state state;
+    bool may_relay;
+    bool esmtp;
+    bool body_8bit;
+    bool abandon;   /* a transaction was given up: say so before anything else */
+    bool skip_line; /* the rest of a line that was too long */
+    bool chunk_last;
+    uint32_t errors;
+    uint32_t idle_commands;
+    uint32_t recipient_count;
+    uint64_t chunk_left;
+    enum fault content_fault;
+    struct refusal chunk_refusal; /* code 0: the chunk belongs to a message */
+    struct buffer line;           /* a command that has come in part */
+    struct buffer output;
+    struct buffer helo;
+    struct arena envelope;
+    struct span reverse_path;
+    struct session_recipient *first, **last;
+    struct content_reader content;
+};
+
+/* moves[from] has a bit for every state that may follow. */
+#define BIT(state) (1u << SESSION_##state)
+static const uint16_t moves[] = {
+    [SESSION_CONNECTED] = BIT(READY) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_READY] = BIT(READY) | BIT(MAIL) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_MAIL] = BIT(READY) | BIT(RECIPIENTS) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_RECIPIENTS] = BIT(READY) | BIT(RECIPIENTS) | BIT(DATA) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_DATA] = BIT(READY) | BIT(COMMITTING) | BIT(CLOSING),
+    [SESSION_CHUNK] =
+        BIT(CONNECTED) | BIT(READY) | BIT(BETWEEN_CHUNKS) | BIT(COMMITTING) | BIT(CLOSING),
+    [SESSION_BETWEEN_CHUNKS] = BIT(READY) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_COMMITTING] = BIT(READY) | BIT(CLOSING),
+    [SESSION_CLOSING] = BIT(CLOSING),
+};
+
+static void session_enter(struct session *s, enum session_state next)
+{
+    check((moves[s->state] & (1u << next)) != 0);
+    s->state = next;
+}
+
+struct session *session_new(const struct session_limits *limits, const char *hostname,
+                            bool may_relay)
+{
+    struct session *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->limits = limits;
+    s->hostname = hostname;
+    s->may_relay = may_relay;
+    s->last = &s->first;
+    buffer_init(&s->line, COMMAND_LINE_MAX);
+    buffer_init(&s->output, SESSION_OUTPUT_MAX + COMMAND_LINE_MAX);
+    buffer_init(&s->helo, COMMAND_LINE_MAX);
+    arena_init(&s->envelope, SESSION_ENVELOPE_BYTES_MAX);
+    return s;
+}
+
+void session_free(struct session *s)
+{
+    if (s == NULL)
+        return;
+    buffer_fini(&s->line);
+    buffer_fini(&s->output);
+    buffer_fini(&s->helo);
+    arena_fini(&s->envelope);
+    free(s);
+}
+
+/* Replies: one writer, so that a full output is noticed in one place. -----------------------------
+ */
+
+static void reply(struct session *s, int code, const char *enhanced, const char *text)
+{
+    bool fits = buffer_printf(&s->output, "%d %s %s\r\n", code, enhanced, text);
+    check(fits); /* session_step takes no command while more than SESSION_OUTPUT_MAX waits */
+}
+
+static void reply_fault(struct session *s, enum fault fault)
+{
+    reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
+}
+
+void session_end(struct session *s, enum fault fault)
+{
+    if (s->state == SESSION_CLOSING)
+        return;
+    reply(s, 421, fault_enhanced(fault), fault_text(fault));
+    session_enter(s, SESSION_CLOSING);
+}
+
+static void count_error(struct session *s)
+{
+    if (++s->errors <= s->limits->errors_max || s->state == SESSION_CLOSING)
+        return;
+    reply(s, 421, "4.7.0", "too many errors");
+    session_enter(s, SESSION_CLOSING);
+}
+
+static void refuse(struct session *s, int code, const char *enhanced, const char *text)
+{
+    reply(s, code, enhanced, text);
+    count_error(s);
+}
+
+void session_greet(struct session *s)
+{
+    bool fits = buffer_printf(&s->output, "220 %s ESMTP postrider\r\n", s->hostname);
+    check(fits);
+}
+
+/* Transactions
+ * -------------------------------------------------------------------------------------- */
+
+static bool in_transaction(const struct session *s)
+{
+    return s->state != SESSION_CONNECTED && s->state != SESSION_READY;
+}
+
+static void forget_envelope(struct session *s)
+{
+    arena_reset(&s->envelope);
+    s->reverse_path = (struct span){NULL, 0};
+    s->first = NULL;
+    s->last = &s->first;
+    s->recipient_count = 0;
+    s->content_fault = FAULT_NONE;
+    content_reader_init(&s->content, true);
+}
+
+/* Back to READY; what was kept of the content is to be forgotten. */
+static void reset(struct session *s)
+{
+    if (in_transaction(s))
+        s->abandon = true;
+    if (s->state != SESSION_CONNECTED)
+        session_enter(s, SESSION_READY);
+}
+
+static bool out_of_order(struct session *s, const char *text)
+{
+    refuse(s, 503, "5.5.1", text);
+    return false;
+}
+
+static bool may_begin(struct session *s)
+{
+    if (s->state == SESSION_CONNECTED)
+        return out_of_order(s, "EHLO or HELO comes first");
+    if (s->state != SESSION_READY)
+        return out_of_order(s, "a transaction is under way; RSET ends it");
+    return true;
+}
+
+/* True when the path is a good address, kept in the envelope; *path_out is its text there. */
+static bool take_address(struct session *s, struct span path, unsigned flags,
+                         struct address *address_out, struct span *path_out)
+{
+    *path_out = arena_copy(&s->envelope, path);
+    enum fault fault = s->envelope.full
+                           ? FAULT_NO_MEMORY
+                           : address_parse(*path_out, flags, &s->envelope, address_out);
+    if (fault == FAULT_NONE)
+        return true;
+    if (fault_is_temporary(fault))
+        refuse(s, 452, "4.3.1", "the envelope is too large");
+    else if (fault == FAULT_TOO_LONG)
+        refuse(s, 501, "5.1.3", "the address is too long");
+    else
+        refuse(s, 501, s->state == SESSION_READY ? "5.1.7" : "5.1.3", "this is no mail address");
+    return false;
+}
+
+static void on_mail(struct session *s, const struct command *c)
+{
+    if (!may_begin(s))
+        return;
+    if (c->has_size && c->size > s->limits->message_bytes_max) {
+        refuse(s, 552, "5.3.4", "the message is larger than is taken here");
+        return;
+    }
+    struct address address;
+    forget_envelope(s);
+    if (!take_address(s, c->argument, ADDRESS_EMPTY_OK, &address, &s->reverse_path))
+        return;
+    s->body_8bit = c->body == BODY_8BITMIME;
+    s->idle_commands = 0;
+    session_enter(s, SESSION_MAIL);
+    reply(s, 250, "2.1.0", "sender ok");
+}
+
+static void on_rcpt(struct session *s, const struct command *c)
+{
+    if (s->state != SESSION_MAIL && s->state != SESSION_RECIPIENTS) {
+        (void)out_of_order(s, "MAIL comes first");
+        return;
+    }
+    if (s->recipient_count >= s->limits->recipients_max) {
+        refuse(s, 452, "4.5.3", "too many recipients");
+        return;
+    }
+    if (!s->may_relay) {
+        refuse(s, 550, "5.7.1", "relaying is not permitted");
+        return;
+    }
+    struct session_recipient *r = arena_alloc(&s->envelope, sizeof *r);
+    if (r == NULL) {
+        refuse(s, 452, "4.3.1", "the envelope is too large");
+        return;
+    }
+    if (!take_address(s, c->argument, ADDRESS_POSTMASTER_OK, &r->address, &r->path))
+        return;
+    *s->last = r;
+    s->last = &r->next;
+    s->recipient_count++;
+    session_enter(s, SESSION_RECIPIENTS);
+    reply(s, 250, "2.1.5", "recipient ok");
+}
+
+static void on_data(struct session *s)
+{
+    if (s->state == SESSION_MAIL) {
+        refuse(s, 554, "5.5.1", "no valid recipients");
+        return;
+    }
+    if (s->state != SESSION_RECIPIENTS) {
+        (void)out_of_order(s, "MAIL and RCPT come first");
+        return;
+    }
+    content_reader_init(&s->content, true);
+    session_enter(s, SESSION_DATA);
+    bool fits = buffer_put_text(&s->output, "354 end data with <CR><LF>.<CR><LF>\r\n");
+    check(fits);
+}
+
+/* RFC 3030 2: a refused chunk is read all the same, and answered after its last octet. */
+static void on_bdat(struct session *s, const struct command *c)
+{
+    s->chunk_refusal = (struct refusal){0, NULL, NULL};
+    if (s->state != SESSION_BETWEEN_CHUNKS)
+        content_reader_init(&s->content, false);
+    if (s->state == SESSION_MAIL)
+        s->chunk_refusal = (struct refusal){554, "5.5.1", "no valid recipients"};
+    else if (s->state == SESSION_CONNECTED)
+        s->chunk_refusal = (struct refusal){503, "5.5.1", "EHLO or HELO comes first"};
+    else if (s->state == SESSION_READY)
+        s->chunk_refusal = (struct refusal){503, "5.5.1", "MAIL and RCPT come first"};
+    s->chunk_left = c->size;
+    s->chunk_last = c->last;
+    session_enter(s, SESSION_CHUNK);
+}
+
+static void on_hello(struct session *s, const struct command *c)
+{
+    reset(s);
+    buffer_reset(&s->helo);
+    bool fits = buffer_put(&s->helo, c->argument);
+    s->esmtp = c->verb == COMMAND_EHLO;
+    if (s->state == SESSION_CONNECTED)
+        session_enter(s, SESSION_READY);
+    if (s->esmtp) {
+        fits &= buffer_printf(&s->output,
+                              "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
+                              "250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n",
+                              s->hostname, (unsigned long long)s->limits->message_bytes_max);
+    } else {
+        fits &= buffer_printf(&s->output, "250 %s\r\n", s->hostname);
+    }
+    check(fits);
+}
+
+static bool is_idle(enum command_verb verb)
+{
+    return verb != COMMAND_MAIL && verb != COMMAND_RCPT && verb != COMMAND_DATA &&
+           verb != COMMAND_BDAT && verb != COMMAND_QUIT;
+}
+
+static void on_command(struct session *s, const struct command *c)
+{
+    if (is_idle(c->verb) && ++s->idle_commands > s->limits->idle_commands_max) {
+        reply(s, 421, "4.7.0", "too many commands without mail");
+        session_enter(s, SESSION_CLOSING);
+        return;
+    }
+    switch (c->verb) {
+    case COMMAND_EHLO:
+    case COMMAND_HELO:
+        on_hello(s, c);
+        break;
+    case COMMAND_MAIL:
+        on_mail(s, c);
+        break;
+    case COMMAND_RCPT:
+        on_rcpt(s, c);
+        break;
+    case COMMAND_DATA:
+        on_data(s);
+        break;
+    case COMMAND_BDAT:
+        on_bdat(s, c);
+        break;
+    case COMMAND_RSET:
+        reset(s);
+        reply(s, 250, "2.0.0", "reset");
+        break;
+    case COMMAND_NOOP:
+        reply(s, 250, "2.0.0", "ok");
+        break;
+    case COMMAND_VRFY:
+        reply(s, 252, "2.5.0", "send mail, and see");
+        break;
+    case COMMAND_HELP:
+        reply(s, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT");
+        break;
+    case COMMAND_STARTTLS:
+        refuse(s, 502, "5.5.1", "STARTTLS is not offered");
+        break;
+    case COMMAND_QUIT:
+        reply(s, 221, "2.0.0", "bye");
+        session_enter(s, SESSION_CLOSING);
+        break;
+    }
+}
+
+static void on_line(struct session *s, struct span line)
+{
+    struct command c;
+    struct refusal no;
+    bool between = s->state == SESSION_BETWEEN_CHUNKS;
+    if (!command_parse(line, &c, &no)) {
+        refuse(s, no.code, no.enhanced, no.text);
+        return;
+    }
+    if (between && (c.verb == COMMAND_MAIL || c.verb == COMMAND_RCPT || c.verb == COMMAND_DATA)) {
+        (void)out_of_order(s, "BDAT goes on, or RSET ends it");
+        return;
+    }
+    on_command(s, &c);
+}
+
+/* Lines: only CRLF ends one. A line that comes whole is parsed where it lies.
+ * ----------------------- */
+
+static void end_line(struct session *s, struct span tail)
+{
+    struct span line = tail;
+    if (s->line.len > 0) {
+        bool fits = buffer_put(&s->line, tail);
+        line = buffer_span(&s->line);
+        if (!fits)
+            s->skip_line = true;
+    }
+    if (s->skip_line || line.len > COMMAND_LINE_MAX) {
+        refuse(s, 500, "5.5.6", "the line is too long");
+    } else {
+        on_line(s, span_sub(line, 0, line.len - 2));
+    }
+    s->skip_line = false;
+    buffer_reset(&s->line);
+}
+
+/* Index behind the next CRLF, or 0. The CR may have come with the input before. */
+static size_t find_crlf(const struct session *s, struct span input)
+{
+    bool cr_before = s->line.len > 0 && s->line.data[s->line.len - 1] == '\r';
+    for (size_t lf = 0; (lf = span_find_byte(input, '\n', lf)) < input.len; lf++) {
+        if (lf > 0 ? input.data[lf - 1] == '\r' : cr_before)
+            return lf + 1;
+    }
+    return 0;
+}
+
+static size_t take_line(struct session *s, struct span input)
+{
+    size_t end = find_crlf(s, input);
+    if (end > 0) {
+        end_line(s, span_sub(input, 0, end));
+        return end;
+    }
+    if (s->skip_line || !buffer_put(&s->line, input)) {
+        /* Too long: only whether the last byte is a CR still counts. */
+        uint8_t last = input.data[input.len - 1];
+        s->skip_line = true;
+        buffer_reset(&s->line);
+        bool fits = buffer_put_u8(&s->line, last);
+        check(fits);
+    }
+    return input.len;
+}
+
+/* Content
+ * ------------------------------------------------------------------------------------------- */
+
+static void finish_message(struct session *s)
+{
+    const struct content_facts *f = &s->content.facts;
+    if (s->content_fault == FAULT_NONE && !f->bare_cr && !f->bare_lf && !f->nul &&
+        !f->last_line_open) {
+        session_enter(s, SESSION_COMMITTING);
+        return;
+    }
+    reset(s);
+    if (s->content_fault != FAULT_NONE) {
+        reply_fault(s, s->content_fault);
+        count_error(s);
+    } else if (f->nul) {
+        refuse(s, 554, "5.6.0", "the message contains a NUL");
+    } else if (f->bare_cr || f->bare_lf) {
+        refuse(s, 554, "5.6.0", "the message contains a CR or LF that is no part of a CRLF");
+    } else {
+        refuse(s, 554, "5.6.0", "the last line of the message does not end with CRLF");
+    }
+}
+
+/* Beyond the size limit nothing is kept any more; at twice the limit the client is not listened to
+ * any longer. */
+static enum session_want hand_on(struct session *s, struct span run, struct span *run_out)
+{
+    uint64_t bytes = s->content.facts.bytes, max = s->limits->message_bytes_max;
+    if (bytes > max && s->content_fault == FAULT_NONE)
+        s->content_fault = FAULT_TOO_BIG;
+    if (bytes / 2 > max) {
+        session_end(s, FAULT_TOO_BIG);
+        return SESSION_WANT_CLOSE;
+    }
+    if (run.len == 0 || s->content_fault != FAULT_NONE)
+        return SESSION_WANT_INPUT;
+    *run_out = run;
+    return SESSION_WANT_KEEP;
+}
+
+static enum session_want take_data(struct session *s, struct span input, size_t *used_out,
+                                   struct span *run_out)
+{
+    struct span run;
+    *used_out = content_read(&s->content, input, &run);
+    return hand_on(s, run, run_out);
+}
+
+static void end_chunk(struct session *s)
+{
+    if (s->chunk_refusal.code != 0) {
+        struct refusal no = s->chunk_refusal;
+        bool hello = s->helo.len > 0;
+        if (hello)
+            reset(s);
+        else
+            session_enter(s, SESSION_CONNECTED);
+        refuse(s, no.code, no.enhanced, no.text);
+    } else if (s->chunk_last) {
+        finish_message(s);
+    } else {
+        session_enter(s, SESSION_BETWEEN_CHUNKS);
+        reply(s, 250, "2.0.0", "chunk received");
+    }
+}
+
+static enum session_want take_chunk(struct session *s, struct span input, size_t *used_out,
+                                    struct span *run_out)
+{
+    struct span run =
+        span_sub(input, 0, s->chunk_left < input.len ? (size_t)s->chunk_left : input.len);
+    *used_out = run.len;
+    if (s->chunk_refusal.code == 0) {
+        *used_out = content_read(&s->content, run, &run);
+    } else {
+        /* Counted, so that a refused chunk cannot go on for ever either. */
+        s->content.facts.bytes += run.len;
+        if (s->content.facts.bytes / 2 > s->limits->message_bytes_max) {
+            session_end(s, FAULT_TOO_BIG);
+            return SESSION_WANT_CLOSE;
+        }
+        run.len = 0;
+    }
+    s->chunk_left -= *used_out;
+    return hand_on(s, run, run_out);
+}
+
+/* One move. True: something is wanted, or no move is possible without more input. */
+static bool step_once(struct session *s, struct span input, size_t *used_out, struct span *run_out,
+                      enum session_want *want_out)
+{
+    *used_out = 0;
+    *want_out = SESSION_WANT_INPUT;
+    if (s->abandon) {
+        s->abandon = false;
+        *want_out = SESSION_WANT_ABANDON;
+        return true;
+    }
+    switch (s->state) {
+    case SESSION_CLOSING:
+        *want_out = SESSION_WANT_CLOSE;
+        return true;
+    case SESSION_COMMITTING:
+        *want_out = SESSION_WANT_COMMIT;
+        return true;
+    case SESSION_DATA:
+        if (content_ended(&s->content)) {
+            finish_message(s);
+            return false;
+        }
+        if (input.len == 0)
+            return true;
+        *want_out = take_data(s, input, used_out, run_out);
+        return *want_out != SESSION_WANT_INPUT;
+    case SESSION_CHUNK:
+        if (s->chunk_left == 0) {
+            end_chunk(s);
+            return false;
+        }
+        if (input.len == 0)
+            return true;
+        *want_out = take_chunk(s, input, used_out, run_out);
+        return *want_out != SESSION_WANT_INPUT;
+    case SESSION_CONNECTED:
+    case SESSION_READY:
+    case SESSION_MAIL:
+    case SESSION_RECIPIENTS:
+    case SESSION_BETWEEN_CHUNKS:
+        if (input.len == 0 || s->output.len > SESSION_OUTPUT_MAX - 1024)
+            return true;
+        *used_out = take_line(s, input);
+        return false;
+    }
+    check(false);
+    return true;
+}
+
+enum session_want session_step(struct session *s, struct span input, size_t *used_out,
+                               struct span *run_out)
+{
+    enum session_want want;
+    *used_out = 0;
+    *run_out = (struct span){NULL, 0};
+    for (bool wanted = false; !wanted;) {
+        size_t used;
+        wanted = step_once(s, span_skip(input, *used_out), &used, run_out, &want);
+        *used_out += used;
+    }
+    return want;
+}
+
+void session_committed(struct session *s, enum fault fault, struct id id)
+{
+    check(s->state == SESSION_COMMITTING);
+    char text[ID_TEXT_LEN + 1];
+    session_enter(s, SESSION_READY); /* the content is the owner's: nothing to abandon */
+    if (fault != FAULT_NONE) {
+        reply_fault(s, fault);
+        count_error(s);
+        return;
+    }
+    id_format(id, text);
+    bool fits = buffer_printf(&s->output, "250 2.0.0 accepted as %s\r\n", text);
+    check(fits);
+}
+
+void session_content_fault(struct session *s, enum fault fault)
+{
+    if (s->content_fault == FAULT_NONE)
+        s->content_fault = fault;
+}
+
+struct buffer *session_output(struct session *s)
+{
+    return &s->output;
+}
+
+enum session_state session_state(const struct session *s)
+{
+    return s->state;
+}
+
+struct span session_reverse_path(const struct session *s)
+{
+    return s->reverse_path;
+}
+
+const struct session_recipient *session_recipients(const struct session *s, uint32_t *count_out)
+{
+    *count_out = s->recipient_count;
+    return s->first;
+}
+
+const struct content_facts *session_facts(const struct session *s)
+{
+    return &s->content.facts;
+}
+
+struct span session_helo(const struct session *s)
+{
+    return buffer_span(&s->helo);
+}
+
+bool session_is_esmtp(const struct session *s)
+{
+    return s->esmtp;
+}
+
+bool session_is_8bitmime(const struct session *s)
+{
+    return s->body_8bit;
+}

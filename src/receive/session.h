@@ -1,0 +1,103 @@
+/*
+ * session: the server's side of an SMTP conversation, as a machine that does no I/O.
+ *
+ * Takes bytes and answers; gives replies and says what it wants done. It owns its line, its
+ * envelope and its state, and no more than SESSION_ENVELOPE_BYTES_MAX of memory for the envelope;
+ * while nothing is under way it holds only its own struct. The content is never kept here: it is
+ * handed on run by run. Never believes a byte; never logs. One worker's thread. RFC 5321 (order of
+ * commands 4.1.4, replies 4.2, limits 4.5.3), 1870 SIZE, 2034 and 3463 enhanced codes, 2920
+ * PIPELINING, 3030 CHUNKING, 6152 8BITMIME.
+ *
+ *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL --RCPT--> RECIPIENTS --DATA--> DATA --.-->
+ * COMMITTING --answer--> READY ^                               | BDAT                            ^
+ *                               +--RSET, EHLO, refusal          +--> CHUNK --> BETWEEN_CHUNKS
+ * --LAST-+       any --QUIT, 421--> CLOSING
+ *
+ * In COMMITTING no input is taken, so that a pipelined command is answered after the message before
+ * it.
+ */
+#ifndef RECEIVE_SESSION_H
+#define RECEIVE_SESSION_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/id.h"
+#include "mail/address.h"
+#include "smtp/command.h"
+#include "smtp/content.h"
+
+#define SESSION_ENVELOPE_BYTES_MAX (512u * 1024)
+#define SESSION_OUTPUT_MAX         (64u * 1024) /* replies not yet sent; beyond it input waits */
+
+/* Immutable while sessions run with it. */
+struct session_limits {
+    uint64_t message_bytes_max;
+    uint32_t recipients_max;    /* RFC 5321 4.5.3.1.8: at least 100 */
+    uint32_t errors_max;        /* refused commands in one session */
+    uint32_t idle_commands_max; /* commands in a row that bring no mail forward: NOOP, RSET, VRFY,
+                                   HELP, EHLO */
+};
+
+enum session_state {
+    SESSION_CONNECTED,
+    SESSION_READY,
+    SESSION_MAIL,
+    SESSION_RECIPIENTS,
+    SESSION_DATA,
+    SESSION_CHUNK,
+    SESSION_BETWEEN_CHUNKS,
+    SESSION_COMMITTING,
+    SESSION_CLOSING
+};
+
+/* What the owner has to do next. */
+enum session_want {
+    SESSION_WANT_INPUT,   /* send the replies; give more bytes when they come */
+    SESSION_WANT_KEEP,    /* keep `run` as the next bytes of the content */
+    SESSION_WANT_COMMIT,  /* the message is complete: make it durable, then session_committed */
+    SESSION_WANT_ABANDON, /* forget the content kept so far; there is no message */
+    SESSION_WANT_CLOSE    /* send the replies, then close */
+};
+
+struct session_recipient {
+    struct session_recipient *next;
+    struct span path; /* as given, without brackets */
+    struct address address;
+};
+
+struct session;
+struct session *session_new(
+    const struct session_limits *limits, const char *hostname,
+    bool may_relay); /* NULL: no memory. hostname lives as long as the session */
+void session_free(struct session *s);
+
+void session_greet(struct session *s); /* 220; once, first */
+
+/*
+ * Goes on with `input` until something is wanted; *used_out bytes are used up. Call again with the
+ * rest, whatever was wanted, but for COMMIT (after session_committed) and CLOSE (no more). Any
+ * split of the same bytes gives the same replies.
+ */
+enum session_want session_step(struct session *s, struct span input, size_t *used_out,
+                               struct span *run_out);
+
+/* The answer to COMMIT: FAULT_NONE and the id that was given, or why not. */
+void session_committed(struct session *s, enum fault fault, struct id id);
+/* The owner can keep no more content of this message; it is read to its end and then refused with
+ * this fault. */
+void session_content_fault(struct session *s, enum fault fault);
+/* Ends from outside: 421 with the fault's text (a time-out, stopping). The next step says CLOSE. */
+void session_end(struct session *s, enum fault fault);
+
+struct buffer *session_output(struct session *s); /* replies to be sent; the owner consumes them */
+enum session_state session_state(const struct session *s);
+
+/* The transaction; valid from MAIL until the next input after COMMIT's answer. */
+struct span session_reverse_path(const struct session *s);
+const struct session_recipient *session_recipients(const struct session *s, uint32_t *count_out);
+const struct content_facts *session_facts(const struct session *s);
+struct span session_helo(const struct session *s);
+bool session_is_esmtp(const struct session *s);
+bool session_is_8bitmime(const struct session *s);
+
+#endif
