@@ -1,0 +1,222 @@
+"""Mail servers of others that take what postrider delivers: Postfix, Exim and smtp-sink.
+
+Unpacked from Debian's packages (scripts/peers.py). Postfix and Exim insist on root, and their
+children give it up: their folders lie in /tmp and are open to read.
+"""
+
+import os
+import pathlib
+import pwd
+import shutil
+import tempfile
+
+import peers
+
+from .process import Program, answers, wait_until
+
+needs_root = "Postfix and Exim start as root only"
+
+
+class Receiver:
+    def __init__(self, host, port):
+        self.host, self.port = host, port
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="postrider-peer-"))
+        self.folder.chmod(0o755)
+        self.mail = self.folder / "mail"
+        self.mail.mkdir()
+        self.program = None
+
+    def run(self, name, command, environment):
+        self.program = Program(self.folder, name, command, environment)
+        self.program.start()
+        self.program.wait_for(lambda: answers(self.host, self.port), 15, f"{name} answers")
+        return self
+
+    def stop(self):
+        if self.program:
+            self.program.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def files(self):
+        """The messages that are there, oldest first."""
+        found = [path for path in self.mail.rglob("*")
+                 if path.is_file() and "tmp" not in path.relative_to(self.mail).parts]
+        return sorted(found, key=lambda path: (path.stat().st_mtime_ns, path.name))
+
+    def wait_messages(self, count, timeout_s=30):
+        wait_until(lambda: len(self.files()) >= count, timeout_s,
+                   lambda: f"{count} messages at {type(self).__name__}, there are "
+                           f"{len(self.files())}\n{self.log()}")
+        return [path.read_bytes() for path in self.files()]
+
+    def log(self):
+        logs = [path for path in self.folder.glob("*.log")] + list(self.folder.glob("log/*"))
+        return "\n".join(path.read_text(errors="replace")[-3000:] for path in logs if path.is_file())
+
+
+class Postfix(Receiver):
+    """Keeps all mail of `domain` in one Maildir."""
+
+    def __init__(self, host, port, domain, settings=""):
+        super().__init__(host, port)
+        self.domain, self.settings = domain, settings
+
+    def start(self):
+        root = peers.extract("postfix")
+        config, queue = self.folder / "etc", self.folder / "queue"
+        owner, group = pwd.getpwnam("news"), "operator" # any two that nobody else uses
+        nobody = pwd.getpwnam("nobody")
+        config.mkdir()
+        for name in ("active", "bounce", "corrupt", "defer", "deferred", "flush", "hold", "incoming",
+                     "maildrop", "pid", "private", "public", "saved", "trace"):
+            (queue / name).mkdir(parents=True)
+            if name != "pid":
+                os.chown(queue / name, owner.pw_uid, -1)
+        (self.folder / "data").mkdir()
+        os.chown(self.folder / "data", owner.pw_uid, owner.pw_gid)
+        os.chown(self.mail, nobody.pw_uid, nobody.pw_gid)
+        (config / "main.cf").write_text(f"""
+compatibility_level = 3.6
+queue_directory = {queue}
+data_directory = {self.folder}/data
+daemon_directory = {root}/usr/lib/postfix/sbin
+command_directory = {root}/usr/sbin
+shlib_directory = {root}/usr/lib/postfix
+meta_directory = {config}
+import_environment = LD_LIBRARY_PATH MAIL_CONFIG TZ LANG=C
+mail_owner = {owner.pw_name}
+setgid_group = {group}
+default_privs = daemon
+maillog_file = {self.folder}/postfix.log
+maillog_file_prefixes = /tmp
+myhostname = mx.{self.domain}
+mydestination =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 192.0.2.1/32
+smtpd_peername_lookup = no
+smtpd_recipient_restrictions = reject_unauth_destination
+message_size_limit = 60000000
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
+virtual_mailbox_domains = {self.domain}
+virtual_mailbox_maps = static:all/
+virtual_mailbox_base = {self.mail}
+virtual_uid_maps = static:{nobody.pw_uid}
+virtual_gid_maps = static:{nobody.pw_gid}
+alias_maps =
+local_recipient_maps =
+{self.settings}
+""")
+        (config / "master.cf").write_text(f"""
+{self.host}:{self.port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+lmtp unix - - n - - lmtp
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+""")
+        environment = {**peers.environment(root), "MAIL_CONFIG": str(config)}
+        return self.run("master", [root / "usr/lib/postfix/sbin/master", "-d", "-c", config], environment)
+
+
+class Exim(Receiver):
+    """Keeps all mail of `domain` in one Maildir."""
+
+    def __init__(self, host, port, domain):
+        super().__init__(host, port)
+        self.domain = domain
+
+    def start(self):
+        root = peers.extract("exim4-daemon-light")
+        nobody = pwd.getpwnam("nobody")
+        for name in ("spool", "log"):
+            (self.folder / name).mkdir()
+            os.chown(self.folder / name, nobody.pw_uid, nobody.pw_gid)
+        os.chown(self.mail, nobody.pw_uid, nobody.pw_gid)
+        config = self.folder / "exim.conf"
+        config.write_text(f"""
+exim_path = {root}/usr/sbin/exim4
+keep_environment = LD_LIBRARY_PATH
+exim_user = nobody
+exim_group = nogroup
+primary_hostname = mx.{self.domain}
+spool_directory = {self.folder}/spool
+log_file_path = {self.folder}/log/%slog
+pid_file_path = {self.folder}/exim.pid
+local_interfaces = {self.host}
+daemon_smtp_ports = {self.port}
+tls_advertise_hosts =
+host_lookup =
+rfc1413_query_timeout = 0s
+message_size_limit = 60M
+acl_smtp_rcpt = check_rcpt
+begin acl
+check_rcpt:
+  accept domains = {self.domain}
+  deny message = relay not permitted
+begin routers
+all:
+  driver = accept
+  transport = maildir
+begin transports
+maildir:
+  driver = appendfile
+  directory = {self.mail}/all
+  maildir_format
+  user = nobody
+  group = nogroup
+  message_prefix =
+  message_suffix =
+begin retry
+* * F,1h,1m
+""")
+        # The user that Debian's Exim was built for has to exist: a list of users with it is laid over
+        # /etc/passwd in a mount name space that this Exim alone sees.
+        users, groups = self.folder / "passwd", self.folder / "group"
+        users.write_text(pathlib.Path("/etc/passwd").read_text() + f"Debian-exim:x:{nobody.pw_uid}:"
+                         f"{nobody.pw_gid}::/nonexistent:/usr/sbin/nologin\n")
+        groups.write_text(pathlib.Path("/etc/group").read_text() + f"Debian-exim:x:{nobody.pw_gid}:\n")
+        script = (f"mount --bind {users} /etc/passwd && mount --bind {groups} /etc/group && "
+                  f"LD_LIBRARY_PATH={peers.environment(root)['LD_LIBRARY_PATH']} "
+                  f"exec {root}/usr/sbin/exim4 -C {config} -bdf -q1h")
+        return self.run("exim", ["unshare", "--mount", "sh", "-c", script], None)
+
+
+class SmtpSink(Receiver):
+    """smtp-sink of Postfix with options that make it fail in many ways."""
+
+    def __init__(self, host, port, *options):
+        super().__init__(host, port)
+        self.options = options
+
+    def start(self):
+        root = peers.extract("postfix")
+        command = [root / "usr/sbin/smtp-sink", "-d", f"{self.mail}/%M."]
+        if os.geteuid() == 0:
+            os.chown(self.mail, pwd.getpwnam("nobody").pw_uid, -1)
+            command += ["-u", "nobody"]
+        return self.run("smtp-sink", [*command, *self.options, f"{self.host}:{self.port}", "100"],
+                        peers.environment(root))
+
+
+def smtp_source():
+    """The command of Postfix's load generator and its environment."""
+    root = peers.extract("postfix")
+    return root / "usr/sbin/smtp-source", peers.environment(root)
