@@ -41,7 +41,7 @@ sim: ## SIM_SEEDS simulated lives of the whole engine
 bench: ## beside Postfix in the same run, as ratios
 	@scripts/deps build test
 	@scripts/build release
-	@bench/run
+	@bench/run.py
 
 coverage: ## lines reached by the tests, in build-cov/coverage.txt
 	@scripts/deps build test coverage

@@ -36,6 +36,7 @@ static const char usage[] =
     "  --rate N                     messages a second, open loop (default: closed loop)\n"
     "  --pipelining on|off          default on\n"
     "  --chunking                   BDAT instead of DATA where it is offered\n"
+    "  --together                   begin, and start the clock, when all sessions are open\n"
     "  --persist                    connect again after a loss, with short back-off\n"
     "  --idle                       open the sessions and send nothing for --seconds\n"
     "  --stall S                    give up after S seconds without an answer (default 60)\n"
@@ -63,6 +64,7 @@ enum option_id {
     OPT_RATE,
     OPT_PIPELINING,
     OPT_CHUNKING,
+    OPT_TOGETHER,
     OPT_PERSIST,
     OPT_IDLE,
     OPT_STALL,
@@ -89,6 +91,7 @@ static const struct option long_options[] = {
     {"rate", required_argument, NULL, OPT_RATE},
     {"pipelining", required_argument, NULL, OPT_PIPELINING},
     {"chunking", no_argument, NULL, OPT_CHUNKING},
+    {"together", no_argument, NULL, OPT_TOGETHER},
     {"persist", no_argument, NULL, OPT_PERSIST},
     {"idle", no_argument, NULL, OPT_IDLE},
     {"stall", required_argument, NULL, OPT_STALL},
@@ -178,6 +181,9 @@ static void set_option(struct command_line *line, enum option_id option, const c
     case OPT_CHUNKING:
         load->chunking = true;
         break;
+    case OPT_TOGETHER:
+        load->together = true;
+        break;
     case OPT_PERSIST:
         load->persist = true;
         break;
@@ -216,6 +222,8 @@ static void parse_command_line(int argc, char **argv, struct command_line *line)
         die("\"%s\" is not an option; see --help", argv[optind]);
     if (!line->connect_given)
         die("--connect is missing; see --help");
+    if (line->load.together && (line->load.idle || line->load.persist))
+        die("--together goes with neither --idle nor --persist");
     if (line->load.idle && line->load.seconds <= 0)
         die("--idle needs --seconds");
     if (!line->messages_given && line->load.seconds <= 0)

@@ -29,6 +29,8 @@ struct load {
     struct client *parked;  /* connected, waiting for a message to fall due */
     struct client *waiting; /* without a connection, to connect when the time has come */
     unsigned live;          /* sessions that are not over */
+    unsigned ready;         /* of them parked before the run has begun */
+    bool begun;             /* messages may be sent */
     uint64_t numbers_given;
     uint64_t budget; /* messages that may still be given out */
     uint64_t start_ns;
@@ -73,7 +75,7 @@ static bool is_over(const struct load *load)
 /* When the next message falls due; in a closed loop at once. */
 static uint64_t next_due_ns(const struct load *load)
 {
-    if (load->options->idle)
+    if (load->options->idle || !load->begun)
         return NEVER;
     if (load->options->rate <= 0)
         return 0;
@@ -102,6 +104,7 @@ enum take load_take(struct load *load, struct client *client, struct ticket *tic
     if (is_over(load))
         return TAKE_NEVER;
     if (due_ns > load->turn_ns) {
+        load->ready += !load->begun;
         push(&load->parked, client);
         return TAKE_LATER;
     }
@@ -168,8 +171,26 @@ void load_on_disconnect(struct load *load, struct client *client, bool lost)
 
 /* ---- the turn of the loop ---- */
 
+static void set_clock(struct load *load)
+{
+    double seconds = load->options->seconds;
+
+    load->start_ns = load->progress_ns = load->turn_ns;
+    load->deadline_ns = seconds > 0 ? load->start_ns + (uint64_t)(seconds * NS_PER_S) : NEVER;
+}
+
+/* Sessions that ended before the beginning are not waited for. */
+static void begin_together(struct load *load)
+{
+    if (load->begun || load->ready < load->live)
+        return;
+    load->begun = true;
+    set_clock(load);
+}
+
 static void wake_parked(struct load *load)
 {
+    begin_together(load);
     while (load->parked != NULL && (is_over(load) || next_due_ns(load) <= load->turn_ns))
         client_wake(pop(&load->parked));
 }
@@ -280,10 +301,11 @@ static void begin(struct load *load)
     message_init(&load->message, options->run, options->size);
     load->ids = idlog_open(options->ids_path);
     load->budget = options->messages == 0 ? UINT64_MAX / 2 : options->messages;
-    load->start_ns = load->turn_ns = load->progress_ns = clock_now_ns();
-    load->deadline_ns = options->seconds > 0
-                            ? load->start_ns + (uint64_t)(options->seconds * (double)NS_PER_S)
-                            : NEVER;
+    load->turn_ns = clock_now_ns();
+    set_clock(load);
+    load->begun = !options->together;
+    if (options->together)
+        load->deadline_ns = NEVER;
     load->live = options->sessions;
     for (unsigned i = 0; i < options->sessions; i++) {
         load->clients[i] = client_new(load);

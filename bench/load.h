@@ -41,8 +41,9 @@ struct load_options {
     bool ids_with_recipients;
     bool pipelining;
     bool chunking;
-    bool persist; /* reconnect after a loss */
-    bool idle;    /* open sessions and send nothing */
+    bool persist;  /* reconnect after a loss */
+    bool idle;     /* open sessions and send nothing */
+    bool together; /* no message, and no clock, before every session has its EHLO answered */
 };
 
 struct load_result {

@@ -202,6 +202,14 @@ class RigTest(unittest.TestCase):
         self.assertGreaterEqual(sent["latency_us"]["p50"], 50000)
         self.assertGreaterEqual(sent["since_due_us"]["p50"], sent["latency_us"]["p50"])
 
+    def test_together_waits_for_every_session(self):
+        sent, got = self.run_through(
+            ["--delay-ms", "300", "--delay-at", "connect"],
+            ["--seconds", "0.2", "--together", "--sessions", "20"],
+        )
+        self.assertGreater(sent["accepted"], 100)  # the clock began after the greeting
+        self.assertEqual((got["messages"], got["open"]), (sent["accepted"], 0))
+
     def test_open_loop_shows_a_server_that_falls_behind(self):
         sent, _ = self.run_through(
             ["--delay-ms", "100"], ["--seconds", "1", "--rate", "100", "--sessions", "1"]
