@@ -15,7 +15,7 @@
 
 #define ENVELOPE_RECIPIENTS_MAX     100000u
 #define ENVELOPE_FIELD_HEADER_BYTES 8
-#define ENVELOPE_INLINE_MAX         (256u * 1024) /* content beyond this lies in a file of its own */
+#define ENVELOPE_INLINE_MAX         (256u * 1024) /* beyond it: a file of its own */
 
 struct envelope {
     int64_t arrival_wall_ms;
