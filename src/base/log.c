@@ -219,12 +219,19 @@ static void build_line(struct log *l, enum event event, const struct log_field *
     put_ending(l, cut);
 }
 
+/* For a line of any length after the report of a loss: else the reports of single lines would fill
+   what is left. */
+static bool has_room(const struct log *l)
+{
+    return l->waiting.max - l->waiting.len >= DROPPED_LINE_MAX + LOG_LINE_MAX;
+}
+
 /* Reports what was lost before anything newer is written. */
 static bool put_dropped_line(struct log *l)
 {
     if (l->dropped_unreported == 0)
         return true;
-    if (l->waiting.max - l->waiting.len < DROPPED_LINE_MAX)
+    if (!has_room(l))
         return false;
     struct log_field count = log_u64("count", l->dropped_unreported);
     build_line(l, EVENT_LOG_DROPPED, &count, 1);
@@ -251,7 +258,7 @@ void log_event(struct log *l, enum event event, const struct log_field *fields, 
 {
     if (!log_wants(l, event))
         return;
-    if (l->waiting.max - l->waiting.len < LOG_LINE_MAX + DROPPED_LINE_MAX)
+    if (!has_room(l))
         drain(l);
     if (put_dropped_line(l)) {
         build_line(l, event, fields, count);

@@ -5,8 +5,6 @@
 
 #include <stdio.h>
 
-#include "base/check.h"
-
 /* One to three digits up to a dot or the end, taken off the front; *left_out says whether a dot
    was there. */
 static bool take_number(struct span *text, uint16_t *number_out, bool *dot_out)
@@ -41,7 +39,6 @@ bool status_parse(struct span text, struct status *status_out)
 
 void status_format(struct status s, char text_out[STATUS_TEXT_MAX + 1])
 {
-    check(s.class <= 9 && s.subject <= 999 && s.detail <= 999);
     (void)snprintf(text_out, STATUS_TEXT_MAX + 1, "%u.%u.%u", s.class % 10u, s.subject % 1000u,
                    s.detail % 1000u);
 }

@@ -19,7 +19,7 @@ struct status {
 /* "5.1.1" and nothing else; *status_out is set only on true. */
 must_use bool status_parse(struct span text, struct status *status_out);
 
-/* NUL-terminated. */
+/* NUL-terminated. Numbers out of range (a damaged record) come out as some code, never longer. */
 void status_format(struct status s, char text_out[STATUS_TEXT_MAX + 1]);
 
 /*
