@@ -32,10 +32,10 @@ def ends():
 @pytest.fixture
 def start_postrider(folder, ends):
     """start_postrider(next_hop=...) makes and starts a server."""
-    def start(**options):
+    def start(timeout_s=15, **options):
         made = server.Postrider(folder, **options)
         ends.append(made)
-        return made.start()
+        return made.start(timeout_s)
     return start
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from harness.names import NameServer
 from harness.process import free_port
+from harness.traffic import Ledger, settle
 from harness.receivers import Exim, Postfix, SmtpSink, needs_root
 from make_messages import FOLDER, MESSAGES
 
@@ -63,3 +64,30 @@ def test_smtp_sink_keeps_a_message_and_fails_when_told(unpacked):
     with pytest.raises(smtplib.SMTPRecipientsRefused) as refused:
         send(failing, MESSAGES["plain"], "r@recipient.test")
     assert refused.value.recipients["r@recipient.test"][0] // 100 == 4
+
+
+def test_generator_sink_and_ledger_agree(start_sink, start_generator):
+    sink = start_sink()
+    generator = start_generator(sink.port, "--messages", "300", "--sessions", "5", "--size", "2000")
+    assert generator.finish()
+    ledger = settle(generator, sink, 5)
+    assert len(ledger.acknowledged) == 300 and not ledger.missing and not ledger.repeats
+
+
+def test_a_sink_that_loses_connections_is_seen_by_the_ledger(start_sink, start_generator):
+    """What the generator never saw acknowledged may be at the sink; the other way round is a loss."""
+    sink = start_sink("--drop", "20", "--tempfail", "10")
+    generator = start_generator(sink.port, "--messages", "300", "--sessions", "5", "--persist")
+    generator.program.process.wait(60)
+    ledger = settle(generator, sink, 5)
+    assert 100 < len(ledger.acknowledged) < 300 and not ledger.missing
+    forgotten = Ledger({"a": 1, "b": 1}, {"b": 2})
+    assert forgotten.missing == ["a"] and forgotten.repeats == {"b": 1}
+
+
+def test_sink_saves_what_came(start_sink):
+    sink = start_sink(save=True)
+    send(sink, MESSAGES["dots_around_buffers"], "r@recipient.test")
+    (envelope, content), = sink.wait_messages(1)
+    assert content == MESSAGES["dots_around_buffers"]
+    assert "r@recipient.test" in str(envelope["recipients"])

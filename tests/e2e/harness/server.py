@@ -23,6 +23,7 @@ class Postrider:
         self.next_hop = next_hop
         self.dns = dns
         self.remote_port = remote_port
+        self.relay_from = "127.0.0.0/8"
         self.spool = spool or self.folder / "spool"
         self.control = self.folder / "control"
         self.extra = extra
@@ -37,7 +38,7 @@ class Postrider:
             f"spool {self.spool}",
             f"control {self.control}",
             f"listen smtp {{ bind 127.0.0.1:{self.port} }}",
-            f"relay {{ from 127.0.0.0/8{to} }}",
+            f"relay {{ from {self.relay_from}{to} }}",
         ]
         if self.dns:
             lines.append(f"dns {{ server {self.dns[0]}:{self.dns[1]} }}")
