@@ -81,7 +81,7 @@ static void ask(struct asker *a, struct question *q)
     q->is_open = true;
     a->open++;
     a->open_max = a->open > a->open_max ? a->open : a->open_max;
-    letter_send(a->actor, a->other, &q->letter, LETTER_READ, a->uses_credit ? &a->credit : NULL);
+    letter_send(a->actor, a->other, &q->letter, LETTER_FETCH, a->uses_credit ? &a->credit : NULL);
 }
 
 static void asker_on_credit(void *context)

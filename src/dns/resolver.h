@@ -1,0 +1,54 @@
+/*
+ * resolver: the actor that turns a domain into a route (RFC 5321 5.1).
+ *
+ * RESOLVE: MX and the hosts' addresses, or the domain's own address (implicit MX), null MX (RFC
+ * 7505), ourselves taken out with all that is no better. It asks through dns/lookup, parses wire
+ * answers itself and believes none of them; a bogus answer is a temporary fault. At most
+ * RESOLVER_LOOKUPS_MAX questions are under way; what is more waits.
+ */
+#ifndef DNS_RESOLVER_H
+#define DNS_RESOLVER_H
+
+#include "dns/route.h"
+#include "letter/actor.h"
+#include "os/socket.h"
+
+#define RESOLVER_LOOKUPS_MAX   1000
+#define RESOLVER_HOSTS_MAX     20 /* of one domain; the best ones */
+#define RESOLVER_ADDRESSES_MAX 8  /* of one host */
+
+struct resolver;
+
+struct resolver_settings {
+    const char *hostname;       /* ours: the MX that is ourselves */
+    struct endpoint server;     /* family 0: as the system has it */
+    int64_t timeout_ms;         /* for a whole RESOLVE */
+    uint16_t port;              /* put into every address of the route */
+    const struct endpoint *own; /* our own addresses (ports ignored): a host that has one is us */
+    size_t own_count;
+};
+
+/*
+ * `name`: a domain in lower case, an address literal with brackets, or (`is_host`) a host whose MX
+ * are not asked: a configured next hop. Answers: NONE with a route of the asker's, or
+ * DNS_TEMPORARY, DNS_NO_DOMAIN, DNS_NO_ADDRESS, NULL_MX, MAIL_LOOP, TIMEOUT, NO_MEMORY.
+ */
+struct resolve {
+    struct letter letter;
+    struct span name; /* the asker's until the answer */
+    bool is_host;
+    uint16_t port;       /* 0: that of the settings */
+    struct route *route; /* out */
+    enum fault fault;    /* out */
+    int64_t ttl_ms;      /* out: how long it may be kept, also a fault */
+    struct list node;    /* the resolver's, while it is lent */
+    void *work;          /* the resolver's */
+};
+
+must_use enum fault resolver_new(struct world *w, const struct resolver_settings *settings,
+                                 uint32_t max_letters, struct log *log,
+                                 struct resolver **resolver_out);
+struct actor *resolver_actor(struct resolver *r);
+void resolver_free(struct resolver *r); /* after its actor was joined */
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * receiver: the sessions of one worker: joins the protocol machine (session.h) to sockets, to the
+ * spool and to the queue.
+ *
+ * Owns its listening sockets, its sessions and the transactions that are being made durable; a
+ * transaction outlives its session when the client goes away after the final dot. It answers 250
+ * only when the spool has answered its APPEND. What bounds it is in receiver_settings: sessions,
+ * sessions of one client address, memory of all content under way; beyond them it answers 421 or
+ * 452 and goes on with the work in hand.
+ */
+#ifndef RECEIVE_RECEIVER_H
+#define RECEIVE_RECEIVER_H
+
+#include "letter/actor.h"
+#include "os/socket.h"
+#include "receive/session.h"
+#include "spool/spool.h"
+
+struct receiver;
+
+/* An address range that may relay. */
+struct receiver_range {
+    uint8_t family; /* 4 or 6 */
+    uint8_t ip[16];
+    uint8_t prefix_bits;
+};
+
+/* Immutable; lives as long as the receiver. */
+struct receiver_settings {
+    const char *hostname;
+    struct session_limits session;
+    uint32_t sessions_max;            /* of this worker */
+    uint32_t sessions_per_client_max; /* of one address (IPv6: one /64), on this worker */
+    int64_t command_timeout_ms;       /* RFC 5321 4.5.3.2.7: 5 minutes */
+    int64_t data_timeout_ms;          /* between two pieces of content */
+    uint64_t memory_bytes_max;        /* of drafts and envelopes under way */
+    uint32_t hops_max;                /* Received fields (RFC 5321 6.3) */
+    const struct receiver_range *relay_from;
+    size_t relay_from_count;
+    uint32_t appends_max; /* credits with the spool */
+};
+
+/* Figures for status; written by the worker, read by anybody. */
+struct receiver_counters {
+    uint64_t sessions, sessions_open, sessions_refused, messages, recipients, bytes, refused,
+        copies;
+};
+
+must_use enum fault receiver_new(struct actor *worker, const struct receiver_settings *settings,
+                                 struct spool *spool, struct actor *queue,
+                                 struct receiver **receiver_out);
+/* Accepts on an inherited descriptor (os/socket.h) from now on. */
+must_use enum fault receiver_listen(struct receiver *r, int descriptor);
+/* An APPEND, ACCEPTED or JOB letter of the receiver's came back; false: it is not the receiver's.
+ */
+bool receiver_on_letter(struct receiver *r, struct letter *letter);
+/* No new sessions; those that are idle get 421, the others after their message. */
+void receiver_stop(struct receiver *r);
+bool receiver_is_idle(const struct receiver *r); /* nothing is open or under way */
+void receiver_counters(const struct receiver *r, struct receiver_counters *counters_out);
+void receiver_free(struct receiver *r); /* at any time: closes what is open; lent letters must have
+                                           come back or the world is dead */
+
+#endif

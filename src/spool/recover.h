@@ -1,0 +1,74 @@
+/*
+ * recover: what the files of a spool say, found after a start: a pure function of the files
+ * (docs/SPOOL.md, "States of a message on disk").
+ *
+ * recovery_open lists the files and reads the segments' headers: enough to begin a new epoch and to
+ * accept. The rest runs on the disk pool beside it, a segment at a time: recovery_scan of each live
+ * segment, then recovery_resolve, then recovery_next gives the messages that live, a segment's
+ * worth at a time, for the queue. Nothing on disk is changed but missing index files, and content
+ * files that no message names are listed to be unlinked. One thread at a time.
+ */
+#ifndef SPOOL_RECOVER_H
+#define SPOOL_RECOVER_H
+
+#include "spool/index.h"
+#include "spool/recovered.h"
+
+struct recovery;
+
+struct recovered_segment {
+    uint32_t number;
+    uint64_t epoch; /* 0: free */
+    bool is_free;   /* can be used at once */
+    bool is_broken; /* no valid header: was being prepared, or damaged; holds nothing that counts */
+    uint32_t damage_count; /* after recovery_scan */
+    /* After recovery_resolve: what lives in it, and the segments (indexes into this table) that
+       have to be durably free before this one may be: they hold a copy of the base of a message
+       whose DONE lies here, or (both ways) another copy of a base that lies here. */
+    uint64_t live_bytes;
+    uint32_t live_records;
+    const uint32_t *waits_for;
+    uint32_t waits_for_count;
+};
+
+struct place {
+    uint32_t segment; /* its number */
+    uint32_t offset;  /* of the record, or of the group that it is a member of */
+    uint32_t bytes;   /* of the record, or its share of the group; 0: there is none */
+};
+
+struct recovered_place {
+    struct id id;
+    uint32_t version; /* of the state; 0: none */
+    bool in_file;     /* has a content file */
+    struct place base, state;
+};
+
+/* Faults: DISK_ERROR, NO_MEMORY, SYNTAX (a later format), DAMAGED (segments of different spools).
+ */
+must_use enum fault recovery_open(struct disk *d, struct recovery **recovery_out);
+void recovery_free(struct recovery *r);
+bool recovery_spool_id(const struct recovery *r, struct id *id_out); /* false: the spool is new */
+uint64_t recovery_epoch_max(const struct recovery *r);
+const struct recovered_segment *recovery_segments(const struct recovery *r, uint32_t *count_out);
+
+/* Reads the i-th segment of the table, if it is live. DISK_ERROR (may be tried again), NO_MEMORY.
+ */
+must_use enum fault recovery_scan(struct recovery *r, uint32_t i);
+/* All are scanned: decides what lives. */
+must_use enum fault recovery_resolve(struct recovery *r);
+/* Where everything that lives lies: `size_t at = 0; while (recovery_place(r, &at, &place))`. */
+bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out);
+uint64_t recovery_message_count(const struct recovery *r);
+/*
+ * The messages that live, whose newest base lies in segment i; valid until the next call. Reads
+ * its index again, so that not all envelopes are in memory at once (and those of the states that
+ * lie elsewhere). A message whose base cannot be read any more is counted as damage.
+ */
+must_use enum fault recovery_messages(struct recovery *r, uint32_t i,
+                                      const struct recovered_message **messages_out,
+                                      uint32_t *count_out);
+/* Content files that no living message names: `size_t at = 0; while ((name = …(r, &at)))`. */
+const char *recovery_orphan(const struct recovery *r, size_t *at);
+
+#endif
