@@ -1,0 +1,39 @@
+/*
+ * config: from the text of a configuration to settings, and back.
+ *
+ * Owns nothing; pure: reads no file and asks no DNS; any thread. The caller reads the file, never
+ * more than CONFIG_BYTES_MAX + 1 bytes of it. The language is drawn in docs/CONFIGURATION.md; the
+ * options are the rows of option.def, from which the parser, the defaults, config_show and the
+ * manual are made, so that they cannot disagree.
+ */
+#ifndef CONFIG_CONFIG_H
+#define CONFIG_CONFIG_H
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "config/settings.h"
+
+#define CONFIG_BYTES_MAX      (1024u * 1024)
+#define CONFIG_WORD_BYTES_MAX 4096u
+#define CONFIG_WORDS_MAX      100000u /* of one file */
+#define CONFIG_LIST_MAX       10000u  /* values of one option */
+#define CONFIG_LISTENERS_MAX  64u
+#define CONFIG_ERRORS_MAX     50u /* those beyond are counted, not shown */
+
+/*
+ * Every error of `text` at once in errors_out, each with file:line:column, the line itself and a
+ * caret; there are none when FAULT_NONE is answered, and only then *settings_out is set (one
+ * reference). Columns count bytes, from 1. SYNTAX: the text has errors. NO_MEMORY: nothing can be
+ * said about it. errors_out that is full keeps what fits.
+ */
+must_use enum fault config_parse(struct span text, const char *file_name, struct buffer *errors_out,
+                                 struct settings **settings_out);
+
+/* Text that config_parse reads as the same settings: the options that differ from their defaults,
+   or all. False: `out` is full. */
+bool config_show(const struct settings *s, bool all, struct buffer *out);
+
+/* The manual of all blocks and options, as Markdown. False: `out` is full. */
+bool config_reference(struct buffer *out);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * settings: the configuration as the program uses it: plain fields, every one with a safe default.
+ *
+ * Made whole by config_parse (config/config.h) or settings_default, then shared and never changed:
+ * whoever holds a reference may read it from any thread. A test or the simulator may set fields
+ * between making it and sharing it. The strings and lists that config_parse made belong to the
+ * settings and live as long as they; what a test points a field to must outlive them.
+ *
+ * The options, their limits and their manual text are the rows of option.def. Durations are in
+ * milliseconds, sizes in bytes.
+ */
+#ifndef CONFIG_SETTINGS_H
+#define CONFIG_SETTINGS_H
+
+#include "base/arena.h"
+#include "base/log.h"
+#include "os/socket.h"
+
+/* All addresses that share the first `prefix_bits` bits. A value. */
+struct address_range {
+    uint8_t family;      /* 4 or 6 */
+    uint8_t prefix_bits; /* at most 32 or 128 */
+    uint8_t ip[16];      /* IPv4 in the first four; zero beyond the prefix */
+};
+
+struct settings {
+    const char *hostname; /* of this server, in greetings, Received and DSNs */
+    const char *spool;    /* folder, absolute */
+    const char *control;  /* path of the control socket, absolute */
+    uint32_t workers;     /* 0: one for each processor */
+
+    /* listen smtp */
+    const struct endpoint *listeners;
+    uint32_t listener_count; /* 0 is possible: `serve` then has nothing to do and refuses */
+
+    /* relay */
+    const struct address_range *relay_from; /* clients that may send to any domain */
+    uint32_t relay_from_count;
+    const char *next_hop_host; /* name or address without brackets; NULL: by MX */
+    uint16_t next_hop_port;
+
+    /* dns */
+    struct endpoint dns_server; /* family 0: those of /etc/resolv.conf */
+    uint32_t dns_timeout_ms;    /* for one question with all its tries */
+
+    /* deliver */
+    uint16_t deliver_port;                /* of hosts found by MX */
+    uint32_t deliver_connections_max;     /* at once to one site */
+    uint32_t deliver_recipients_max;      /* in one transaction */
+    uint32_t deliver_messages_max;        /* over one connection, then it is renewed */
+    uint32_t deliver_idle_ms;             /* a connection without work is kept that long */
+    struct endpoint deliver_source_ipv4;  /* family 0: any; the port is 0 */
+    struct endpoint deliver_source_ipv6;  /* family 0: any; the port is 0 */
+    uint32_t deliver_connect_timeout_ms;  /* these and the following: RFC 5321 4.5.3.2 */
+    uint32_t deliver_greeting_timeout_ms; /* 4.5.3.2.1 */
+    uint32_t deliver_ehlo_timeout_ms;
+    uint32_t deliver_mail_timeout_ms;  /* 4.5.3.2.2 */
+    uint32_t deliver_rcpt_timeout_ms;  /* 4.5.3.2.3 */
+    uint32_t deliver_data_timeout_ms;  /* 4.5.3.2.4: until 354 */
+    uint32_t deliver_block_timeout_ms; /* 4.5.3.2.5: for each piece of the content */
+    uint32_t deliver_dot_timeout_ms;   /* 4.5.3.2.6: for the reply to the final dot */
+    uint32_t deliver_quit_timeout_ms;
+
+    /* limits: of what comes in */
+    uint64_t message_bytes_max;
+    uint32_t recipients_max; /* of one message */
+    uint32_t sessions_max;   /* at once */
+    uint32_t sessions_per_client_max;
+    uint32_t errors_max; /* refused commands in one session */
+    uint32_t idle_commands_max;
+    uint32_t command_timeout_ms;
+    uint32_t data_timeout_ms;
+    uint32_t session_time_max_ms;
+    uint64_t memory_bytes_max; /* of the engine: beyond it new work is answered 4xx */
+    uint32_t hops_max;         /* Received fields: RFC 5321 6.3 */
+
+    /* queue */
+    uint32_t retry_first_ms; /* doubles with every attempt */
+    uint32_t retry_max_ms;
+    uint32_t queue_lifetime_ms;
+    uint64_t fresh_bytes_max; /* content kept in memory until the first attempt */
+
+    /* disk */
+    uint64_t segment_bytes;    /* a multiple of 1 MiB */
+    uint64_t spool_bytes_max;  /* 0: what the file system has */
+    uint32_t reserve_segments; /* only for outcomes and compaction */
+    uint32_t disk_threads;
+
+    /* log */
+    enum log_format log_format;
+    enum log_level log_level; /* the most that is logged */
+
+    /* Of settings.c and the parser alone. */
+    struct arena memory;
+    _Atomic uint32_t references;
+};
+
+/* All defaults, one reference; no listener, nobody may relay. `hostname` is copied. NULL: no
+   memory. */
+struct settings *settings_default(const char *hostname);
+
+/* Another reference to the same settings, and the return of one: the last frees. NULL is let be. */
+const struct settings *settings_retain(const struct settings *s);
+void settings_release(const struct settings *s);
+
+/* The port does not matter. */
+bool address_range_contains(const struct address_range *range, struct endpoint address);
+/* The address is in one of relay_from. */
+bool settings_may_relay(const struct settings *s, struct endpoint client);
+
+#endif
