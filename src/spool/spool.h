@@ -23,6 +23,7 @@
 
 #define SPOOL_RETRY_MS 1000
 
+struct disk;
 struct spool;
 
 struct spool_settings {
@@ -46,6 +47,9 @@ void spool_set_queue(struct spool *s, struct actor *queue);
 struct actor *spool_actor(struct spool *s);
 void spool_free(struct spool *s); /* after its actor was joined */
 const struct spool_settings *spool_settings(const struct spool *s);
+/* Where content files lie, and the threads that write and read them (content.h). */
+struct disk *spool_disk(struct spool *s);
+struct disk_pool *spool_pool(struct spool *s);
 
 /*
  * APPEND: one record. The parts' bytes stay the sender's and unchanged until the answer.
