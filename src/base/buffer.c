@@ -36,6 +36,16 @@ void buffer_free_memory(struct buffer *b)
     buffer_init(b, max);
 }
 
+static bool set_capacity(struct buffer *b, size_t capacity)
+{
+    uint8_t *data = realloc(b->data, capacity);
+    if (data == NULL)
+        return false;
+    b->data = data;
+    b->capacity = capacity;
+    return true;
+}
+
 /* Doubles until `need` fits, never beyond max. Short memory is answered like a passed limit. */
 static bool grow(struct buffer *b, size_t need)
 {
@@ -44,11 +54,17 @@ static bool grow(struct buffer *b, size_t need)
         capacity = capacity > b->max / 2 ? b->max : capacity * 2;
     if (capacity > b->max)
         capacity = b->max;
-    uint8_t *data = realloc(b->data, capacity);
-    if (data == NULL)
-        return false;
-    b->data = data;
-    b->capacity = capacity;
+    return set_capacity(b, capacity);
+}
+
+bool buffer_fit(struct buffer *b, size_t capacity)
+{
+    check(capacity >= b->len && capacity <= b->max);
+    if (capacity > 0)
+        return capacity == b->capacity || set_capacity(b, capacity);
+    free(b->data);
+    b->data = NULL;
+    b->capacity = 0;
     return true;
 }
 

@@ -37,6 +37,10 @@ bool buffer_printf(struct buffer *b, const char *format, ...) __attribute__((for
 uint8_t *buffer_reserve(struct buffer *b, size_t n);
 void buffer_commit(struct buffer *b, size_t n);
 
+/* Makes the memory exactly `capacity` bytes (from len to max): for a length that is known
+   beforehand, and to give back what is not needed. False: short of memory, nothing has changed. */
+bool buffer_fit(struct buffer *b, size_t capacity);
+
 /* Drops the first n bytes (n <= len) and moves the rest to the front. */
 void buffer_consume(struct buffer *b, size_t n);
 

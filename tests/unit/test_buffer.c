@@ -146,6 +146,40 @@ static void giving_memory_back_keeps_the_limit(void **state)
     buffer_fini(&b);
 }
 
+static void a_known_length_is_fitted_exactly(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 1000);
+    assert_true(buffer_fit(&b, 300));
+    assert_int_equal(b.capacity, 300);
+    assert_true(buffer_put_text(&b, "abc") && b.capacity == 300);
+    assert_true(buffer_fit(&b, 3));
+    assert_int_equal(b.capacity, 3);
+    expect_span(buffer_span(&b), SPAN("abc"));
+    assert_true(buffer_put_text(&b, "d")); /* and it grows on from there */
+    expect_span(buffer_span(&b), SPAN("abcd"));
+    buffer_reset(&b);
+    assert_true(buffer_fit(&b, 0));
+    assert_null(b.data);
+    buffer_fini(&b);
+}
+
+static void fit_less_than_is_there(void)
+{
+    struct buffer b;
+    buffer_init(&b, 10);
+    (void)buffer_put_text(&b, "abc");
+    (void)buffer_fit(&b, 2);
+}
+
+static void fit_more_than_max(void)
+{
+    struct buffer b;
+    buffer_init(&b, 10);
+    (void)buffer_fit(&b, 11);
+}
+
 static void commit_too_much(void)
 {
     struct buffer b;
@@ -165,6 +199,8 @@ static void misuse_aborts(void **state)
     (void)state;
     expect_abort(commit_too_much);
     expect_abort(consume_too_much);
+    expect_abort(fit_less_than_is_there);
+    expect_abort(fit_more_than_max);
 }
 
 int main(void)
@@ -179,6 +215,7 @@ int main(void)
         cmocka_unit_test(reserve_and_commit),
         cmocka_unit_test(consume_moves_the_rest),
         cmocka_unit_test(giving_memory_back_keeps_the_limit),
+        cmocka_unit_test(a_known_length_is_fitted_exactly),
         cmocka_unit_test(misuse_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
