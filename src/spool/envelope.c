@@ -16,6 +16,13 @@ enum tag {
     TAG_CONTENT = 9
 };
 
+/* The fields of fixed length come first, so that they can be set later where they lie. */
+enum {
+    FIELD_U64_BYTES = ENVELOPE_FIELD_HEADER_BYTES + 8,
+    AT_FLAGS = FIELD_U64_BYTES,
+    AT_CONTENT_BYTES = 2 * FIELD_U64_BYTES
+};
+
 enum { FLAG_IN_FILE = 1, FLAG_8BITMIME = 2, FLAG_DOT_LINES = 4 };
 
 static bool put_header(struct buffer *out, enum tag tag, uint64_t len)
@@ -34,22 +41,54 @@ static bool put_u64(struct buffer *out, enum tag tag, uint64_t value)
     return put_header(out, tag, 8) && buffer_put_u64(out, value);
 }
 
+static uint64_t flags_of(const struct envelope *e)
+{
+    return (e->content_in_file ? FLAG_IN_FILE : 0u) | (e->body_8bitmime ? FLAG_8BITMIME : 0u) |
+           (e->has_dot_lines ? FLAG_DOT_LINES : 0u);
+}
+
 bool envelope_encode(const struct envelope *e, struct buffer *out)
 {
     check(e->content_in_file || e->content_bytes <= ENVELOPE_INLINE_MAX);
-    uint64_t flags = (e->content_in_file ? FLAG_IN_FILE : 0u) |
-                     (e->body_8bitmime ? FLAG_8BITMIME : 0u) |
-                     (e->has_dot_lines ? FLAG_DOT_LINES : 0u);
-    bool ok = put_u64(out, TAG_ARRIVAL, (uint64_t)e->arrival_wall_ms) &&
-              put_u64(out, TAG_FLAGS, flags) && put_u64(out, TAG_CONTENT_BYTES, e->content_bytes) &&
-              put_span(out, TAG_REVERSE_PATH, e->reverse_path) &&
-              put_span(out, TAG_CLIENT, e->client) && put_span(out, TAG_HELO, e->helo) &&
-              put_span(out, TAG_PREFIX, e->prefix);
+    bool ok =
+        put_u64(out, TAG_ARRIVAL, (uint64_t)e->arrival_wall_ms) &&
+        put_u64(out, TAG_FLAGS, flags_of(e)) && put_u64(out, TAG_CONTENT_BYTES, e->content_bytes) &&
+        put_span(out, TAG_REVERSE_PATH, e->reverse_path) && put_span(out, TAG_CLIENT, e->client) &&
+        put_span(out, TAG_HELO, e->helo) && put_span(out, TAG_PREFIX, e->prefix);
     for (uint32_t i = 0; ok && i < e->recipient_count; i++)
         ok = put_span(out, TAG_RECIPIENT, e->recipients[i]);
     if (ok && !e->content_in_file)
         ok = put_header(out, TAG_CONTENT, e->content_bytes);
     return ok;
+}
+
+size_t envelope_encoded_bytes(const struct envelope *e)
+{
+    size_t bytes = 3 * FIELD_U64_BYTES + 4 * ENVELOPE_FIELD_HEADER_BYTES + e->reverse_path.len +
+                   e->client.len + e->helo.len + e->prefix.len;
+    for (uint32_t i = 0; i < e->recipient_count; i++)
+        bytes += ENVELOPE_FIELD_HEADER_BYTES + e->recipients[i].len;
+    return bytes + (e->content_in_file ? 0 : ENVELOPE_FIELD_HEADER_BYTES);
+}
+
+static void write_little_endian(uint8_t *at, uint64_t value, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        at[i] = (uint8_t)(value >> (8 * i));
+}
+
+size_t envelope_patch(uint8_t *encoded, size_t len, const struct envelope *e)
+{
+    check(encoded[AT_FLAGS] == TAG_FLAGS && encoded[AT_CONTENT_BYTES] == TAG_CONTENT_BYTES);
+    check(encoded[len - ENVELOPE_FIELD_HEADER_BYTES] == TAG_CONTENT);
+    write_little_endian(encoded + AT_FLAGS + ENVELOPE_FIELD_HEADER_BYTES, flags_of(e), 8);
+    write_little_endian(encoded + AT_CONTENT_BYTES + ENVELOPE_FIELD_HEADER_BYTES, e->content_bytes,
+                        8);
+    if (e->content_in_file)
+        return len - ENVELOPE_FIELD_HEADER_BYTES;
+    check(e->content_bytes <= ENVELOPE_INLINE_MAX);
+    write_little_endian(encoded + len - 4, e->content_bytes, 4);
+    return len;
 }
 
 static bool next_field(struct cursor *c, uint16_t *tag_out, struct span *value_out)

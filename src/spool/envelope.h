@@ -39,6 +39,16 @@ struct envelope {
  */
 must_use bool envelope_encode(const struct envelope *e, struct buffer *out);
 
+/* Exactly what envelope_encode adds. */
+size_t envelope_encoded_bytes(const struct envelope *e);
+
+/*
+ * What is known only when the content has come: sets content_bytes and the flags of e in `encoded`,
+ * which envelope_encode made as if for inline content. The result is the length of the envelope:
+ * `len`, or less when the content is in a file, since its field then falls away.
+ */
+size_t envelope_patch(uint8_t *encoded, size_t len, const struct envelope *e);
+
 /* Reads a whole payload. Spans point into it, `recipients` into the arena. DAMAGED, or NO_MEMORY
  * when the arena is full. */
 must_use enum fault envelope_decode(struct span payload, struct arena *arena,
