@@ -19,10 +19,10 @@ struct deliverer;
 /* Immutable; lives as long as the deliverer. */
 struct deliverer_settings {
     const char *hostname;
-    struct endpoint source; /* family 0: any */
-    uint32_t attempts_max;  /* addresses tried for one delivery */
-    uint32_t messages_max;  /* transactions on one connection before it is renewed */
-    int64_t idle_ms;        /* how long a connection is kept for the next delivery */
+    struct endpoint source_ipv4, source_ipv6; /* family 0: any */
+    uint32_t attempts_max;                    /* addresses tried for one delivery */
+    uint32_t messages_max; /* transactions on one connection before it is renewed */
+    int64_t idle_ms;       /* how long a connection is kept for the next delivery */
     int64_t connect_timeout_ms;
     int64_t greeting_timeout_ms, ehlo_timeout_ms, mail_timeout_ms, rcpt_timeout_ms, data_timeout_ms,
         block_timeout_ms, dot_timeout_ms, quit_timeout_ms; /* RFC 5321 4.5.3.2 */

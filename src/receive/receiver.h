@@ -11,6 +11,7 @@
 #ifndef RECEIVE_RECEIVER_H
 #define RECEIVE_RECEIVER_H
 
+#include "config/settings.h"
 #include "letter/actor.h"
 #include "os/socket.h"
 #include "receive/session.h"
@@ -18,24 +19,17 @@
 
 struct receiver;
 
-/* An address range that may relay. */
-struct receiver_range {
-    uint8_t family; /* 4 or 6 */
-    uint8_t ip[16];
-    uint8_t prefix_bits;
-};
-
 /* Immutable; lives as long as the receiver. */
 struct receiver_settings {
     const char *hostname;
     struct session_limits session;
-    uint32_t sessions_max;            /* of this worker */
-    uint32_t sessions_per_client_max; /* of one address (IPv6: one /64), on this worker */
-    int64_t command_timeout_ms;       /* RFC 5321 4.5.3.2.7: 5 minutes */
-    int64_t data_timeout_ms;          /* between two pieces of content */
-    uint64_t memory_bytes_max;        /* of drafts and envelopes under way */
-    uint32_t hops_max;                /* Received fields (RFC 5321 6.3) */
-    const struct receiver_range *relay_from;
+    uint32_t sessions_max;                  /* of this worker */
+    uint32_t sessions_per_client_max;       /* of one address (IPv6: one /64), on this worker */
+    int64_t command_timeout_ms;             /* RFC 5321 4.5.3.2.7: 5 minutes */
+    int64_t data_timeout_ms;                /* between two pieces of content */
+    uint64_t memory_bytes_max;              /* of drafts and envelopes under way */
+    uint32_t hops_max;                      /* Received fields (RFC 5321 6.3) */
+    const struct address_range *relay_from; /* clients that may relay */
     size_t relay_from_count;
     uint32_t appends_max; /* credits with the spool */
 };
