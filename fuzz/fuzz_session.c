@@ -16,6 +16,8 @@ static bool on_want(struct session *s, enum session_want want, struct span run, 
     struct id id = {{1}};
     if (want == SESSION_WANT_KEEP)
         check(run.len > 0);
+    if (want == SESSION_WANT_LOG)
+        check(session_refused(s).reply.code >= 400);
     if (want == SESSION_WANT_COMMIT)
         session_committed(s, FAULT_NONE, id);
     struct buffer *replies = session_output(s);

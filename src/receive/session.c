@@ -5,6 +5,8 @@
 
 #include "base/check.h"
 
+#define REFUSED_COMMAND_MAX 256 /* of a refused line, for the log */
+
 struct session {
     const struct session_limits *limits;
     const char *hostname;
@@ -15,15 +17,21 @@ struct session {
     bool abandon;   /* a transaction was given up: say so before anything else */
     bool skip_line; /* the rest of a line that was too long */
     bool chunk_last;
+    bool tells_refused; /* `refused` is to be told by WANT_LOG */
     uint32_t errors;
     uint32_t idle_commands;
     uint32_t recipient_count;
     uint64_t chunk_left;
+    uint64_t declared_bytes;
+    enum fault mail_fault; /* why MAIL and RCPT are refused; NONE: they are not */
     enum fault content_fault;
     struct refusal chunk_refusal; /* code 0: the chunk belongs to a message */
     struct buffer line;           /* a command that has come in part */
     struct buffer output;
     struct buffer helo;
+    struct buffer refused_command; /* empty unless something is to be told */
+    struct session_refused refused;
+    struct span current; /* the command line in hand */
     struct arena envelope;
     struct span reverse_path;
     struct session_recipient *first, **last;
@@ -64,6 +72,7 @@ struct session *session_new(const struct session_limits *limits, const char *hos
     buffer_init(&s->line, COMMAND_LINE_MAX);
     buffer_init(&s->output, SESSION_OUTPUT_MAX + COMMAND_LINE_MAX);
     buffer_init(&s->helo, COMMAND_LINE_MAX);
+    buffer_init(&s->refused_command, REFUSED_COMMAND_MAX);
     arena_init(&s->envelope, SESSION_ENVELOPE_BYTES_MAX);
     return s;
 }
@@ -75,6 +84,7 @@ void session_free(struct session *s)
     buffer_fini(&s->line);
     buffer_fini(&s->output);
     buffer_fini(&s->helo);
+    buffer_fini(&s->refused_command);
     arena_fini(&s->envelope);
     free(s);
 }
@@ -88,9 +98,15 @@ static void reply(struct session *s, int code, const char *enhanced, const char 
     check(fits); /* session_step takes no command while more than SESSION_OUTPUT_MAX waits */
 }
 
-static void reply_fault(struct session *s, enum fault fault)
+/* A line that cannot be noted for want of memory is refused all the same. */
+static void note_refused(struct session *s, int code, const char *enhanced, const char *text)
 {
-    reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
+    s->tells_refused = true;
+    s->refused = (struct session_refused){.reply = {code, enhanced, text},
+                                          .is_message = s->state == SESSION_DATA ||
+                                                        s->state == SESSION_CHUNK};
+    buffer_reset(&s->refused_command);
+    (void)buffer_put(&s->refused_command, span_sub(s->current, 0, REFUSED_COMMAND_MAX));
 }
 
 void session_end(struct session *s, enum fault fault)
@@ -111,8 +127,14 @@ static void count_error(struct session *s)
 
 static void refuse(struct session *s, int code, const char *enhanced, const char *text)
 {
+    note_refused(s, code, enhanced, text);
     reply(s, code, enhanced, text);
     count_error(s);
+}
+
+static void refuse_fault(struct session *s, enum fault fault)
+{
+    refuse(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
 }
 
 void session_greet(struct session *s)
@@ -137,6 +159,7 @@ static void forget_envelope(struct session *s)
     s->last = &s->first;
     s->recipient_count = 0;
     s->content_fault = FAULT_NONE;
+    s->declared_bytes = 0;
     content_reader_init(&s->content, true);
 }
 
@@ -191,10 +214,17 @@ static void on_mail(struct session *s, const struct command *c)
         refuse(s, 552, "5.3.4", "the message is larger than is taken here");
         return;
     }
+    if (s->mail_fault != FAULT_NONE) {
+        refuse_fault(s, s->mail_fault);
+        return;
+    }
     struct address address;
     forget_envelope(s);
-    if (!take_address(s, c->argument, ADDRESS_EMPTY_OK, &address, &s->reverse_path))
+    if (!take_address(s, c->argument, ADDRESS_EMPTY_OK, &address, &s->reverse_path)) {
+        forget_envelope(s);
         return;
+    }
+    s->declared_bytes = c->has_size ? c->size : 0;
     s->body_8bit = c->body == BODY_8BITMIME;
     s->idle_commands = 0;
     session_enter(s, SESSION_MAIL);
@@ -213,6 +243,10 @@ static void on_rcpt(struct session *s, const struct command *c)
     }
     if (!s->may_relay) {
         refuse(s, 550, "5.7.1", "relaying is not permitted");
+        return;
+    }
+    if (s->mail_fault != FAULT_NONE) {
+        refuse_fault(s, s->mail_fault);
         return;
     }
     struct session_recipient *r = arena_alloc(&s->envelope, sizeof *r);
@@ -290,6 +324,7 @@ static bool is_idle(enum command_verb verb)
 static void on_command(struct session *s, const struct command *c)
 {
     if (is_idle(c->verb) && ++s->idle_commands > s->limits->idle_commands_max) {
+        note_refused(s, 421, "4.7.0", "too many commands without mail");
         reply(s, 421, "4.7.0", "too many commands without mail");
         session_enter(s, SESSION_CLOSING);
         return;
@@ -339,6 +374,7 @@ static void on_line(struct session *s, struct span line)
     struct command c;
     struct refusal no;
     bool between = s->state == SESSION_BETWEEN_CHUNKS;
+    s->current = line;
     if (!command_parse(line, &c, &no)) {
         refuse(s, no.code, no.enhanced, no.text);
         return;
@@ -366,9 +402,10 @@ static void end_line(struct session *s, struct span tail)
         refuse(s, 500, "5.5.6", "the line is too long");
     } else {
         on_line(s, span_sub(line, 0, line.len - 2));
+        s->current = (struct span){NULL, 0};
     }
     s->skip_line = false;
-    buffer_reset(&s->line);
+    buffer_free_memory(&s->line);
 }
 
 /* Index behind the next CRLF, or 0. The CR may have come with the input before. */
@@ -403,25 +440,33 @@ static size_t take_line(struct session *s, struct span input)
 /* Content
  * ------------------------------------------------------------------------------------------- */
 
+static void refuse_message(struct session *s, int code, const char *enhanced, const char *text)
+{
+    note_refused(s, code, enhanced, text);
+    reset(s);
+    reply(s, code, enhanced, text);
+    count_error(s);
+}
+
 static void finish_message(struct session *s)
 {
     const struct content_facts *f = &s->content.facts;
-    if (s->content_fault == FAULT_NONE && !f->bare_cr && !f->bare_lf && !f->nul &&
-        !f->last_line_open) {
+    enum fault fault = s->content_fault;
+    if (fault != FAULT_NONE)
+        refuse_message(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
+    else if (f->nul)
+        refuse_message(s, 554, "5.6.0", "the message contains a NUL");
+    else if (f->bare_cr || f->bare_lf)
+        refuse_message(s, 554, "5.6.0",
+                       "the message contains a CR or LF that is no part of a CRLF");
+    else
         session_enter(s, SESSION_COMMITTING);
-        return;
-    }
-    reset(s);
-    if (s->content_fault != FAULT_NONE) {
-        reply_fault(s, s->content_fault);
-        count_error(s);
-    } else if (f->nul) {
-        refuse(s, 554, "5.6.0", "the message contains a NUL");
-    } else if (f->bare_cr || f->bare_lf) {
-        refuse(s, 554, "5.6.0", "the message contains a CR or LF that is no part of a CRLF");
-    } else {
-        refuse(s, 554, "5.6.0", "the last line of the message does not end with CRLF");
-    }
+}
+
+static void end_too_big(struct session *s)
+{
+    note_refused(s, 421, fault_enhanced(FAULT_TOO_BIG), fault_text(FAULT_TOO_BIG));
+    session_end(s, FAULT_TOO_BIG);
 }
 
 /* Beyond the size limit nothing is kept any more; at twice the limit the client is not listened to
@@ -431,14 +476,26 @@ static enum session_want hand_on(struct session *s, struct span run, struct span
     uint64_t bytes = s->content.facts.bytes, max = s->limits->message_bytes_max;
     if (bytes > max && s->content_fault == FAULT_NONE)
         s->content_fault = FAULT_TOO_BIG;
-    if (bytes / 2 > max) {
-        session_end(s, FAULT_TOO_BIG);
-        return SESSION_WANT_CLOSE;
-    }
+    if (bytes / 2 > max)
+        end_too_big(s);
     if (run.len == 0 || s->content_fault != FAULT_NONE)
         return SESSION_WANT_INPUT;
     *run_out = run;
     return SESSION_WANT_KEEP;
+}
+
+static bool lacks_crlf(const struct session *s)
+{
+    return s->chunk_last && s->chunk_refusal.code == 0 && s->content.facts.last_line_open;
+}
+
+/* The CRLF that the last line of a BDAT message lacks. A CR before it is seen to be a bare one. */
+static enum session_want close_last_line(struct session *s, struct span *run_out)
+{
+    struct span run;
+    size_t used = content_read(&s->content, SPAN("\r\n"), &run);
+    check(used == 2);
+    return hand_on(s, run, run_out);
 }
 
 static enum session_want take_data(struct session *s, struct span input, size_t *used_out,
@@ -478,10 +535,8 @@ static enum session_want take_chunk(struct session *s, struct span input, size_t
     } else {
         /* Counted, so that a refused chunk cannot go on for ever either. */
         s->content.facts.bytes += run.len;
-        if (s->content.facts.bytes / 2 > s->limits->message_bytes_max) {
-            session_end(s, FAULT_TOO_BIG);
-            return SESSION_WANT_CLOSE;
-        }
+        if (s->content.facts.bytes / 2 > s->limits->message_bytes_max)
+            end_too_big(s);
         run.len = 0;
     }
     s->chunk_left -= *used_out;
@@ -494,8 +549,15 @@ static bool step_once(struct session *s, struct span input, size_t *used_out, st
 {
     *used_out = 0;
     *want_out = SESSION_WANT_INPUT;
+    if (s->tells_refused) {
+        s->tells_refused = false;
+        *want_out = SESSION_WANT_LOG;
+        return true;
+    }
+    buffer_free_memory(&s->refused_command);
     if (s->abandon) {
         s->abandon = false;
+        forget_envelope(s);
         *want_out = SESSION_WANT_ABANDON;
         return true;
     }
@@ -516,6 +578,10 @@ static bool step_once(struct session *s, struct span input, size_t *used_out, st
         *want_out = take_data(s, input, used_out, run_out);
         return *want_out != SESSION_WANT_INPUT;
     case SESSION_CHUNK:
+        if (s->chunk_left == 0 && lacks_crlf(s)) {
+            *want_out = close_last_line(s, run_out);
+            return *want_out != SESSION_WANT_INPUT;
+        }
         if (s->chunk_left == 0) {
             end_chunk(s);
             return false;
@@ -557,14 +623,20 @@ void session_committed(struct session *s, enum fault fault, struct id id)
     check(s->state == SESSION_COMMITTING);
     char text[ID_TEXT_LEN + 1];
     session_enter(s, SESSION_READY); /* the content is the owner's: nothing to abandon */
+    forget_envelope(s);
     if (fault != FAULT_NONE) {
-        reply_fault(s, fault);
+        reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
         count_error(s);
         return;
     }
     id_format(id, text);
     bool fits = buffer_printf(&s->output, "250 2.0.0 accepted as %s\r\n", text);
     check(fits);
+}
+
+void session_refuse_mail(struct session *s, enum fault fault)
+{
+    s->mail_fault = fault;
 }
 
 void session_content_fault(struct session *s, enum fault fault)
@@ -583,6 +655,18 @@ enum session_state session_state(const struct session *s)
     return s->state;
 }
 
+struct session_refused session_refused(const struct session *s)
+{
+    struct session_refused refused = s->refused;
+    refused.command = buffer_span(&s->refused_command);
+    return refused;
+}
+
+size_t session_memory_bytes(const struct session *s)
+{
+    return s->envelope.used + s->line.capacity + s->output.capacity;
+}
+
 struct span session_reverse_path(const struct session *s)
 {
     return s->reverse_path;
@@ -592,6 +676,11 @@ const struct session_recipient *session_recipients(const struct session *s, uint
 {
     *count_out = s->recipient_count;
     return s->first;
+}
+
+uint64_t session_declared_bytes(const struct session *s)
+{
+    return s->declared_bytes;
 }
 
 const struct content_facts *session_facts(const struct session *s)

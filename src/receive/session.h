@@ -3,18 +3,21 @@
  *
  * Takes bytes and answers; gives replies and says what it wants done. It owns its line, its
  * envelope and its state, and no more than SESSION_ENVELOPE_BYTES_MAX of memory for the envelope;
- * while nothing is under way it holds only its own struct. The content is never kept here: it is
- * handed on run by run. Never believes a byte; never logs. One worker's thread. RFC 5321 (order of
- * commands 4.1.4, replies 4.2, limits 4.5.3), 1870 SIZE, 2034 and 3463 enhanced codes, 2920
- * PIPELINING, 3030 CHUNKING, 6152 8BITMIME.
+ * while nothing is under way it holds its own struct and the client's name. The content is never
+ * kept here: it is handed on run by run. Never believes a byte; never logs. One worker's thread.
+ * RFC 5321 (order of commands 4.1.4, replies 4.2, limits 4.5.3), 1870 SIZE, 2034 and 3463 enhanced
+ * codes, 2920 PIPELINING, 3030 CHUNKING, 6152 8BITMIME.
  *
- *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL --RCPT--> RECIPIENTS --DATA--> DATA --.-->
- * COMMITTING --answer--> READY ^                               | BDAT                            ^
- *                               +--RSET, EHLO, refusal          +--> CHUNK --> BETWEEN_CHUNKS
- * --LAST-+       any --QUIT, 421--> CLOSING
+ *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL --RCPT--> RECIPIENTS
+ *   RECIPIENTS --DATA--> DATA --dot--> COMMITTING
+ *   RECIPIENTS --BDAT--> CHUNK --> BETWEEN_CHUNKS --BDAT--> CHUNK --LAST--> COMMITTING
+ *   COMMITTING --answer--> READY; MAIL to BETWEEN_CHUNKS --RSET, EHLO, refusal--> READY
+ *   any --QUIT, 421--> CLOSING
  *
- * In COMMITTING no input is taken, so that a pipelined command is answered after the message before
- * it.
+ * A message by BDAT whose last line is open gets the CRLF that it lacks (as Postfix does): text is
+ * made of lines (RFC 5321 2.3.7), and DATA could not carry it on. Nothing else of any content is
+ * changed. In COMMITTING no input is taken, so that a pipelined command is answered after the
+ * message before it.
  */
 #ifndef RECEIVE_SESSION_H
 #define RECEIVE_SESSION_H
@@ -55,6 +58,7 @@ enum session_want {
     SESSION_WANT_INPUT,   /* send the replies; give more bytes when they come */
     SESSION_WANT_KEEP,    /* keep `run` as the next bytes of the content */
     SESSION_WANT_COMMIT,  /* the message is complete: make it durable, then session_committed */
+    SESSION_WANT_LOG,     /* something was refused: log session_refused, that is all */
     SESSION_WANT_ABANDON, /* forget the content kept so far; there is no message */
     SESSION_WANT_CLOSE    /* send the replies, then close */
 };
@@ -63,6 +67,13 @@ struct session_recipient {
     struct session_recipient *next;
     struct span path; /* as given, without brackets */
     struct address address;
+};
+
+/* What was refused, for the log. */
+struct session_refused {
+    struct refusal reply;
+    struct span command; /* the line, cut; empty when a message was refused after its data */
+    bool is_message;
 };
 
 struct session;
@@ -83,6 +94,8 @@ enum session_want session_step(struct session *s, struct span input, size_t *use
 
 /* The answer to COMMIT: FAULT_NONE and the id that was given, or why not. */
 void session_committed(struct session *s, enum fault fault, struct id id);
+/* From now on MAIL and RCPT are answered with this fault (memory, disk); NONE: no longer. */
+void session_refuse_mail(struct session *s, enum fault fault);
 /* The owner can keep no more content of this message; it is read to its end and then refused with
  * this fault. */
 void session_content_fault(struct session *s, enum fault fault);
@@ -92,9 +105,13 @@ void session_end(struct session *s, enum fault fault);
 struct buffer *session_output(struct session *s); /* replies to be sent; the owner consumes them */
 enum session_state session_state(const struct session *s);
 
-/* The transaction; valid from MAIL until the next input after COMMIT's answer. */
+struct session_refused session_refused(const struct session *s); /* valid at WANT_LOG */
+size_t session_memory_bytes(const struct session *s); /* of the envelope and what waits */
+
+/* The transaction; valid from MAIL until session_committed or the step after WANT_ABANDON. */
 struct span session_reverse_path(const struct session *s);
 const struct session_recipient *session_recipients(const struct session *s, uint32_t *count_out);
+uint64_t session_declared_bytes(const struct session *s); /* by SIZE (RFC 1870); 0: not told */
 const struct content_facts *session_facts(const struct session *s);
 struct span session_helo(const struct session *s);
 bool session_is_esmtp(const struct session *s);

@@ -119,6 +119,7 @@ static void on_want(struct run *r, enum session_want want, struct span kept)
     struct id id = {{0}};
     switch (want) {
     case SESSION_WANT_INPUT:
+    case SESSION_WANT_LOG:
         break;
     case SESSION_WANT_KEEP:
         assert_true(buffer_put(&r->content, kept));
