@@ -1,0 +1,51 @@
+/*
+ * engine: the actors of the process that moves mail, wired together: spool, disk pool, queue,
+ * resolver, workers, control. Threads and wiring only.
+ *
+ * Owns all of them and an actor of its own, which asks each of them once a second whether it still
+ * turns (PING) and tells the supervisor (on_beat) when all have answered since the last beat; and
+ * which winds them down when asked to: workers take no new mail and finish what they have, then the
+ * queue, the resolver, the spool, and at last whatever remains. Nothing on disk depends on a clean
+ * end. Made, started, joined and freed by one thread; engine_stop may be called by any.
+ */
+#ifndef ENGINE_ENGINE_H
+#define ENGINE_ENGINE_H
+
+#include "base/buffer.h"
+#include "config/settings.h"
+#include "os/world.h"
+
+#define ENGINE_BEAT_MS       1000
+#define ENGINE_STOP_LIMIT_MS 30000 /* then it ends with work in hand; the next start finds it */
+
+struct engine;
+
+struct engine_options {
+    const struct settings *settings;
+    const int *listeners; /* descriptors that are bound and listening; all workers accept on each */
+    uint32_t listener_count;
+    int control;                /* a listening Unix socket, or -1 */
+    const struct endpoint *own; /* our own addresses */
+    size_t own_count;
+    uint32_t processors;            /* for settings->workers 0 */
+    uint32_t max_letters;           /* of a turn of any actor; 0: all */
+    uint32_t inline_bytes_max;      /* 0: ENVELOPE_INLINE_MAX */
+    uint64_t secret;                /* random, of the hash tables */
+    struct log_sink log_sink;       /* shared by all actors: each flush is one call */
+    void (*on_beat)(void *context); /* on the engine actor's thread; may be NULL */
+    void *context;
+};
+
+/* Opens the spool (blocks) and makes everything; *part_out says what a fault concerns ("spool"). */
+must_use enum fault engine_new(struct world *w, const struct engine_options *options,
+                               struct engine **engine_out, const char **part_out);
+must_use enum fault engine_start(struct engine *e);
+void engine_stop(struct engine *e);             /* any thread: begins to wind down */
+bool engine_is_stopped(const struct engine *e); /* any thread: all actors have ended */
+void engine_join(struct engine *e);             /* waits for the end of all threads */
+void engine_free(struct engine *e);             /* joined, or its world is dead */
+
+/* One JSON object with all counters, for `status`; any thread. False: full. */
+bool engine_status(const struct engine *e, struct buffer *out);
+
+#endif
