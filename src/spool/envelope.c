@@ -165,7 +165,8 @@ static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struc
     }
 }
 
-enum fault envelope_decode(struct span payload, struct arena *arena, struct envelope *envelope_out)
+static enum fault decode_fields(struct span payload, struct arena *arena,
+                                struct envelope *envelope_out)
 {
     uint32_t count;
     if (!count_recipients(payload, &count))
@@ -179,9 +180,63 @@ enum fault envelope_decode(struct span payload, struct arena *arena, struct enve
     struct span value;
     while (next_field(&c, &tag, &value))
         take_field(&e, &c, tag, value);
-    bool whole = e.content_in_file ? e.content.len == 0 : e.content.len == e.content_bytes;
-    if (!cursor_at_end(&c) || !whole)
+    if (!cursor_at_end(&c))
         return FAULT_DAMAGED;
     *envelope_out = e;
     return FAULT_NONE;
+}
+
+enum fault envelope_decode(struct span payload, struct arena *arena, struct envelope *envelope_out)
+{
+    struct envelope e;
+    enum fault fault = decode_fields(payload, arena, &e);
+    if (fault != FAULT_NONE)
+        return fault;
+    bool whole = e.content_in_file ? e.content.len == 0 : e.content.len == e.content_bytes;
+    if (!whole)
+        return FAULT_DAMAGED;
+    *envelope_out = e;
+    return FAULT_NONE;
+}
+
+bool envelope_head(struct span payload, struct span *head_out)
+{
+    struct cursor c = cursor_over(payload);
+    size_t head_len = payload.len;
+    uint16_t tag;
+    struct span value;
+    while (head_len == payload.len && next_field(&c, &tag, &value)) {
+        if (tag == TAG_CONTENT)
+            head_len = (size_t)(value.data - payload.data) - ENVELOPE_FIELD_HEADER_BYTES;
+    }
+    if (!cursor_at_end(&c)) /* content is the last field */
+        return false;
+    *head_out = span_sub(payload, 0, head_len);
+    return true;
+}
+
+enum fault envelope_decode_head(struct span head, struct arena *arena,
+                                struct envelope *envelope_out)
+{
+    struct envelope e;
+    enum fault fault = decode_fields(head, arena, &e);
+    if (fault != FAULT_NONE)
+        return fault;
+    if (e.content.data != NULL)
+        return FAULT_DAMAGED;
+    *envelope_out = e;
+    return FAULT_NONE;
+}
+
+bool envelope_is_in_file(struct span head)
+{
+    struct cursor c = cursor_over(head);
+    struct envelope e = {0};
+    uint16_t tag;
+    struct span value;
+    while (next_field(&c, &tag, &value)) {
+        if (tag == TAG_FLAGS)
+            take_field(&e, &c, tag, value);
+    }
+    return e.content_in_file;
 }

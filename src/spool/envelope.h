@@ -54,4 +54,14 @@ size_t envelope_patch(uint8_t *encoded, size_t len, const struct envelope *e);
 must_use enum fault envelope_decode(struct span payload, struct arena *arena,
                                     struct envelope *envelope_out);
 
+/* The payload up to its inline content (the field's header left out too): what an index file keeps.
+ * False: not a row of fields. */
+must_use bool envelope_head(struct span payload, struct span *head_out);
+/* Reads such a head; content_bytes says how long the content is that is not here. */
+must_use enum fault envelope_decode_head(struct span head, struct arena *arena,
+                                         struct envelope *envelope_out);
+/* Does it say that its content lies in a file? Of a payload or a head; false for what is neither.
+ */
+bool envelope_is_in_file(struct span head);
+
 #endif

@@ -142,11 +142,61 @@ static void limits_of_buffer_and_arena_are_answers(void **state)
     buffer_fini(&b);
 }
 
+static void a_head_is_all_but_the_content(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    struct span head;
+    struct arena arena;
+    for (int in_file = 0; in_file < 2; in_file++) {
+        arena_init(&arena, 4096);
+        e.content_in_file = in_file != 0;
+        encode_whole(&b, &e);
+        size_t cut = in_file != 0 ? 0 : ENVELOPE_FIELD_HEADER_BYTES + sizeof CONTENT - 1;
+        assert_true(envelope_head(buffer_span(&b), &head));
+        assert_int_equal(head.len, b.len - cut);
+        assert_int_equal(envelope_decode_head(head, &arena, &back), FAULT_NONE);
+        assert_int_equal(back.content_bytes, e.content_bytes);
+        assert_int_equal(back.recipient_count, 2);
+        assert_true(envelope_is_in_file(head) == e.content_in_file);
+        arena_fini(&arena);
+        buffer_fini(&b);
+    }
+}
+
+static void what_is_no_head_is_refused(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    struct buffer b;
+    struct span head, none;
+    encode_whole(&b, &e);
+    assert_true(envelope_head(buffer_span(&b), &head));
+    for (size_t n = 0; n <= b.len; n++) { /* with a piece of its content, or short of a field */
+        struct arena arena;
+        arena_init(&arena, 4096);
+        struct span piece = span_sub(buffer_span(&b), 0, n);
+        enum fault fault = envelope_decode_head(piece, &arena, &back);
+        if (n > head.len || !envelope_head(piece, &none))
+            assert_int_equal(fault, FAULT_DAMAGED);
+        arena_fini(&arena);
+    }
+    assert_false(envelope_head(span_sub(buffer_span(&b), 0, 7), &none));
+    assert_false(envelope_head(span_sub(buffer_span(&b), 0, b.len - 1), &none));
+    assert_true(buffer_put_u16(&b, 1)); /* something behind the content */
+    assert_false(envelope_head(buffer_span(&b), &none));
+    assert_false(envelope_is_in_file(SPAN("no envelope at all")));
+    buffer_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back_as_it_was),
         cmocka_unit_test(content_in_a_file_and_a_null_reverse_path),
+        cmocka_unit_test(a_head_is_all_but_the_content),
+        cmocka_unit_test(what_is_no_head_is_refused),
         cmocka_unit_test(every_shorter_piece_is_damaged),
         cmocka_unit_test(fields_of_a_later_version_are_passed_over),
         cmocka_unit_test(nobody_to_deliver_to_is_damaged),
