@@ -3,17 +3,24 @@
  * content, so that a start need not read 64 MiB to learn it.
  *
  * Bound to the segment's epoch, and checksummed block by block; an index that is missing, of
- * another life or damaged is made again from the segment. An entry of an ACCEPTED record holds its
- * envelope without the content; one of OUTCOME and CONTROL its whole state. It also says up to
- * where the segment is known to be synced, so that damage there is told from a torn tail. Encoding
- * and decoding are pure; index_write and index_read use the disk and are for the disk pool or for
- * tools.
+ * another life, torn or damaged is refused whole and made again from the segment. An entry of an
+ * ACCEPTED record holds its envelope without the content; one of OUTCOME and CONTROL its whole
+ * state. It also says up to where the segment is known to be synced, so that damage there is told
+ * from a torn tail. Building and decoding are pure; the functions that take a disk block, and are
+ * for the disk pool or for tools. docs/SPOOL.md draws the layout. Limits: a segment of
+ * SEGMENT_BYTES, an index of INDEX_BYTES_MAX. Entries are read in place, from one piece of memory.
  */
 #ifndef SPOOL_INDEX_H
 #define SPOOL_INDEX_H
 
 #include "os/disk.h"
 #include "spool/layout.h"
+
+#define INDEX_NAME_MAX     16
+#define INDEX_HEADER_BYTES 64
+#define INDEX_BLOCK_BYTES  (64u * 1024)
+/* A segment full of the smallest members needs less than twice its size. */
+#define INDEX_BYTES_MAX (2u * SEGMENT_BYTES + 1024 * 1024)
 
 /* What one record, or one member of a group, is. */
 struct index_entry {
@@ -28,22 +35,52 @@ struct index_entry {
 
 struct index; /* a whole one, in memory */
 
-/* From a segment's bytes, by walking it. Damage met on the way is counted and kept in the index.
-   NO_MEMORY. */
+void index_name(uint32_t number, char name_out[INDEX_NAME_MAX]); /* "00000042.idx" */
+
+/* From a segment's bytes (at most SEGMENT_BYTES), by walking it. Damage met on the way is counted
+   and kept in the index; an ACCEPTED payload that is no envelope is an entry with an empty payload,
+   a group that is not whole is damage. NO_MEMORY. */
 must_use enum fault index_build(struct span image, uint64_t epoch, uint64_t synced_known,
                                 uint32_t number, struct index **index_out);
-/* Reads the index file of a segment, or where there is no good one the segment itself (and then
-   writes the file, unless `is_tail`: a segment that this process has not sealed). */
+/* The bytes of an index file. Takes `memory` (malloc'ed; also on a fault). DAMAGED: not a whole
+   index of this segment in this life; SYNTAX: of a later format. */
+must_use enum fault index_decode(uint8_t *memory, size_t len, uint32_t number, uint64_t epoch,
+                                 struct index **index_out);
+struct span index_bytes(const struct index *x); /* as they stand in the file */
+
+/*
+ * For a start, of a segment that this process does not write: reads its index file, or where there
+ * is no good one syncs and walks the segment itself, and then writes the file. The sync is needed:
+ * what a killed process had written and not synced is readable, and what is recovered from it (that
+ * another copy may be freed) must not be lost to the power afterwards.
+ * DISK_ERROR, NOT_FOUND (no such segment), NO_MEMORY.
+ */
 must_use enum fault index_read(struct disk *d, uint32_t number, uint64_t epoch,
                                struct index **index_out);
-/* For sealing: reads the segment, writes its index durably. A failed index is no loss: the start
-   makes it again. */
+/* For tools: the same, with nothing written or synced. The segment may be another process's tail:
+   then what was found is true for that moment. */
+must_use enum fault index_look(struct disk *d, uint32_t number, uint64_t epoch,
+                               struct index **index_out);
+/* For tools: the index file alone. NOT_FOUND, DAMAGED, SYNTAX, DISK_ERROR, NO_MEMORY. */
+must_use enum fault index_load(struct disk *d, uint32_t number, uint64_t epoch,
+                               struct index **index_out);
+/* For sealing: reads the segment up to `synced` (what lies beyond was never durable), writes its
+   index durably. A failed index is no loss: the start makes it again. */
 must_use enum fault index_write(struct disk *d, uint32_t number, uint64_t epoch, uint64_t synced);
+/* Durable after the next disk_sync; NONE when there is no such file. */
 must_use enum fault index_unlink(struct disk *d, uint32_t number);
 void index_free(struct index *x);
 
-/* Walks: `size_t at = 0; while (index_next(x, &at, &entry))`, in the order of the records. */
+/* A segment's bytes (at most SEGMENT_BYTES of them), malloc'ed, for the caller to free. */
+must_use enum fault segment_image(struct disk *d, uint32_t number, uint8_t **memory_out,
+                                  size_t *len_out);
+
+/* Walks: `size_t at = 0; while (index_next(x, &at, &entry))`, in the order of the records. An `at`
+   that was seen before a step gives the same entry again; any other value is a programmer's
+   error. */
 bool index_next(const struct index *x, size_t *at, struct index_entry *entry_out);
+uint32_t index_entry_count(const struct index *x);
+uint64_t index_synced(const struct index *x); /* below it all was durable when it was made */
 uint32_t index_damage_count(const struct index *x);
 struct damage index_damage(const struct index *x, uint32_t i);
 

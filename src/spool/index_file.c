@@ -1,0 +1,156 @@
+/*
+ * index_file: the part of index.h that uses the disk.
+ */
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "spool/index.h"
+#include "spool/segment.h"
+
+/* A whole file of at most `max` bytes (of a longer one that much). */
+static enum fault read_whole(struct file *f, uint64_t max, uint8_t **memory_out, size_t *len_out)
+{
+    uint64_t size = 0;
+    size_t got = 0;
+    enum fault fault = file_size(f, &size);
+    if (fault != FAULT_NONE)
+        return fault;
+    size_t len = (size_t)(size < max ? size : max);
+    uint8_t *memory = malloc(len > 0 ? len : 1);
+    if (memory == NULL)
+        return FAULT_NO_MEMORY;
+    fault = file_read(f, 0, memory, len, &got);
+    if (fault != FAULT_NONE) {
+        free(memory);
+        return fault;
+    }
+    *memory_out = memory;
+    *len_out = got;
+    return FAULT_NONE;
+}
+
+static enum fault open_segment(struct disk *d, uint32_t number, struct file **file_out)
+{
+    char name[SEGMENT_NAME_MAX];
+    segment_name(number, name);
+    return file_open(d, name, DISK_READ, file_out);
+}
+
+enum fault segment_image(struct disk *d, uint32_t number, uint8_t **memory_out, size_t *len_out)
+{
+    struct file *f;
+    enum fault fault = open_segment(d, number, &f);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = read_whole(f, SEGMENT_BYTES, memory_out, len_out);
+    file_close(f);
+    return fault;
+}
+
+enum fault index_load(struct disk *d, uint32_t number, uint64_t epoch, struct index **index_out)
+{
+    char name[INDEX_NAME_MAX];
+    struct file *f;
+    uint8_t *memory;
+    size_t len;
+    index_name(number, name);
+    enum fault fault = file_open(d, name, DISK_READ, &f);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = read_whole(f, INDEX_BYTES_MAX, &memory, &len);
+    file_close(f);
+    return fault == FAULT_NONE ? index_decode(memory, len, number, epoch, index_out) : fault;
+}
+
+/* From the segment's first `end` bytes, which were synced if it is not 0. */
+static enum fault index_of_segment(struct disk *d, uint32_t number, uint64_t epoch, uint64_t end,
+                                   struct index **index_out)
+{
+    uint8_t *memory;
+    size_t len;
+    enum fault fault = segment_image(d, number, &memory, &len);
+    if (fault != FAULT_NONE)
+        return fault;
+    if (end > 0 && end < len)
+        len = (size_t)end;
+    fault = index_build(span_of(memory, len), epoch, end < len ? end : len, number, index_out);
+    free(memory);
+    return fault;
+}
+
+/* A torn file is refused by its reader, so it needs no other name while it is being written. */
+static enum fault write_file(struct disk *d, uint32_t number, const struct index *x)
+{
+    char name[INDEX_NAME_MAX];
+    struct file *f;
+    struct span part = index_bytes(x);
+    index_name(number, name);
+    enum fault fault = index_unlink(d, number);
+    if (fault == FAULT_NONE)
+        fault = file_open(d, name, DISK_CREATE, &f);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = file_write(f, 0, &part, 1);
+    if (fault == FAULT_NONE)
+        fault = file_sync(f);
+    file_close(f);
+    return fault == FAULT_NONE ? disk_sync(d) : fault;
+}
+
+static enum fault sync_segment(struct disk *d, uint32_t number)
+{
+    struct file *f;
+    enum fault fault = open_segment(d, number, &f);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = file_sync(f);
+    file_close(f);
+    return fault;
+}
+
+/* Anything else is the index file's own matter, and the segment knows the same. */
+static bool is_answer(enum fault fault)
+{
+    return fault == FAULT_NONE || fault == FAULT_NO_MEMORY;
+}
+
+enum fault index_read(struct disk *d, uint32_t number, uint64_t epoch, struct index **index_out)
+{
+    enum fault fault = index_load(d, number, epoch, index_out);
+    if (is_answer(fault))
+        return fault;
+    fault = sync_segment(d, number);
+    if (fault == FAULT_NONE)
+        fault = index_of_segment(d, number, epoch, 0, index_out);
+    if (fault != FAULT_NONE)
+        return fault;
+    enum fault not_written = write_file(d, number, *index_out);
+    (void)not_written; /* no loss: the next start walks the segment again */
+    return FAULT_NONE;
+}
+
+enum fault index_look(struct disk *d, uint32_t number, uint64_t epoch, struct index **index_out)
+{
+    enum fault fault = index_load(d, number, epoch, index_out);
+    return is_answer(fault) ? fault : index_of_segment(d, number, epoch, 0, index_out);
+}
+
+enum fault index_write(struct disk *d, uint32_t number, uint64_t epoch, uint64_t synced)
+{
+    check(synced >= SPOOL_PAGE);
+    struct index *x;
+    enum fault fault = index_of_segment(d, number, epoch, synced, &x);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = write_file(d, number, x);
+    index_free(x);
+    return fault;
+}
+
+enum fault index_unlink(struct disk *d, uint32_t number)
+{
+    char name[INDEX_NAME_MAX];
+    index_name(number, name);
+    enum fault fault = disk_unlink(d, name);
+    return fault == FAULT_NOT_FOUND ? FAULT_NONE : fault;
+}
