@@ -23,9 +23,9 @@ struct side {
     struct machine *machine;
     struct endpoint address;
     struct pipe in;
-    bool is_closed;   /* what arrives is answered with a reset */
-    bool is_silent;   /* power lost: what arrives is not answered */
-    bool is_reset;    /* a reset has arrived */
+    bool is_closed; /* what arrives is answered with a reset */
+    bool is_silent; /* power lost: what arrives is not answered */
+    bool is_reset;  /* a reset has arrived */
 };
 
 struct stream {

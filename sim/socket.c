@@ -46,7 +46,8 @@ void socket_ready(struct socket *s)
     if (list_empty(&s->ready))
         list_append(&s->loop->ready, &s->ready);
     if (s->loop != sim->running)
-        loop_run_by(s->loop, sim->now_us + random_between(&sim->random, 0, sim->options.wake_us_max));
+        loop_run_by(s->loop,
+                    sim->now_us + random_between(&sim->random, 0, sim->options.wake_us_max));
 }
 
 static enum fault listen_at(struct loop *l, struct port *port, struct endpoint at,

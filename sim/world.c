@@ -301,7 +301,8 @@ struct world *life_begin(struct machine *m)
     check(w != NULL);
     w->sim = m->sim;
     w->machine = m;
-    /* A monotonic clock that starts anywhere: whoever keeps its values across lives is found out. */
+    /* A monotonic clock that starts anywhere: whoever keeps its values across lives is found out.
+     */
     w->mono_offset_us = random_between(&m->sim->random, 0, 1000000 * SIM_SECOND);
     list_init(&w->loops);
     m->life = w;

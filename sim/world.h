@@ -1,15 +1,16 @@
 /*
  * world: the simulated world: virtual time, machines, their network and their disks, from one seed.
  *
- * It implements the headers of src/os/ on one thread. A machine has addresses, listening ports, disks
- * and a clock; a *life* is the time from the start of its process to its end or death, and is the
- * `struct world` that the program under test gets. Loops run in an order drawn from the seed; so are
- * latencies, segments, faults and what a power cut leaves. Each dispatch, send and disk operation
- * enters a hash: two runs of the same seed must give the same one.
+ * It implements the headers of src/os/ on one thread. A machine has addresses, listening ports,
+ * disks and a clock; a *life* is the time from the start of its process to its end or death, and is
+ * the `struct world` that the program under test gets. Loops run in an order drawn from the seed;
+ * so are latencies, segments, faults and what a power cut leaves. Each dispatch, send and disk
+ * operation enters a hash: two runs of the same seed must give the same one.
  *
- * Death. A life that is killed or loses its power stays in memory as a ghost: its loops run no more,
- * its sends go nowhere, its disk operations fault and change nothing. The scenario then frees it as
- * it would a living one (thread_join does not wait), so that leaks show, and calls sim_life_end.
+ * Death. A life that is killed or loses its power stays in memory as a ghost: its loops run no
+ * more, its sends go nowhere, its disk operations fault and change nothing. The scenario then frees
+ * it as it would a living one (thread_join does not wait), so that leaks show, and calls
+ * sim_life_end.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -28,29 +29,29 @@ struct machine;
 
 /* Chances are per million of the operation named. They may be changed at any time (sim_options). */
 struct sim_options {
-    int64_t latency_us_max;    /* of a segment, one way */
-    int64_t wake_us_max;       /* from a wake-up to the turn */
-    int64_t turn_us_max;       /* what a turn costs */
-    int64_t disk_us_max;       /* what a disk operation costs; a sync ten times as much */
-    uint32_t stall;            /* turns: the thread is held up for up to stall_us_max before */
+    int64_t latency_us_max; /* of a segment, one way */
+    int64_t wake_us_max;    /* from a wake-up to the turn */
+    int64_t turn_us_max;    /* what a turn costs */
+    int64_t disk_us_max;    /* what a disk operation costs; a sync ten times as much */
+    uint32_t stall;         /* turns: the thread is held up for up to stall_us_max before */
     int64_t stall_us_max;
-    uint32_t spurious_wake;    /* turns: another one follows for nothing */
-    uint32_t tiny_segments;    /* connections: bytes come a few at a time */
-    uint32_t cut_segments;     /* sends: cut at random places */
-    uint32_t short_send;       /* sends: answered SEND_LATER although there is room */
-    size_t window_bytes_max;   /* bytes under way in one direction before a send must wait */
-    uint32_t reset;            /* sends: the connection breaks, sooner or later */
-    uint32_t refuse;           /* connects: refused */
-    uint32_t silence;          /* connects: no answer for ever */
-    uint32_t accept_late;      /* accepts: the connection waits in the kernel for a while */
-    uint32_t write_error;      /* writes: DISK_ERROR, any part written */
-    uint32_t read_error;       /* reads: DISK_ERROR */
-    uint32_t sync_error;       /* syncs: DISK_ERROR, and what was unsynced may be gone for good */
-    uint32_t open_error;       /* opens, unlinks, renames: DISK_ERROR, nothing done */
-    uint32_t write_back;       /* disk operations: the kernel syncs something by itself */
+    uint32_t spurious_wake;  /* turns: another one follows for nothing */
+    uint32_t tiny_segments;  /* connections: bytes come a few at a time */
+    uint32_t cut_segments;   /* sends: cut at random places */
+    uint32_t short_send;     /* sends: answered SEND_LATER although there is room */
+    size_t window_bytes_max; /* bytes under way in one direction before a send must wait */
+    uint32_t reset;          /* sends: the connection breaks, sooner or later */
+    uint32_t refuse;         /* connects: refused */
+    uint32_t silence;        /* connects: no answer for ever */
+    uint32_t accept_late;    /* accepts: the connection waits in the kernel for a while */
+    uint32_t write_error;    /* writes: DISK_ERROR, any part written */
+    uint32_t read_error;     /* reads: DISK_ERROR */
+    uint32_t sync_error;     /* syncs: DISK_ERROR, and what was unsynced may be gone for good */
+    uint32_t open_error;     /* opens, unlinks, renames: DISK_ERROR, nothing done */
+    uint32_t write_back;     /* disk operations: the kernel syncs something by itself */
 };
 
-struct sim_options sim_options_calm(void);  /* latency and reordering, but nothing fails */
+struct sim_options sim_options_calm(void); /* latency and reordering, but nothing fails */
 struct sim_options sim_options_rough(struct random *r); /* drawn: some of everything that heals */
 
 struct sim *sim_new(uint64_t seed, const struct sim_options *options);
@@ -93,7 +94,8 @@ void life_kill_at(struct world *w, uint64_t operation, enum sim_death how);
 uint64_t life_disk_operations(const struct world *w); /* those that change anything, so far */
 
 /* The peer's end of a connection can do what no program of ours does. */
-void sim_socket_shut(struct socket *s);  /* ends the sending direction only */
-void sim_socket_reset(struct socket *s); /* breaks the connection; the socket is still to be closed */
+void sim_socket_shut(struct socket *s); /* ends the sending direction only */
+void sim_socket_reset(
+    struct socket *s); /* breaks the connection; the socket is still to be closed */
 
 #endif
