@@ -239,16 +239,11 @@ static bool type_is_kept(uint8_t type)
 /* Every entry once, so that a walk later need not doubt anything. */
 static bool entries_are_whole(const struct index *x)
 {
+    struct index_entry e;
     size_t at = 0;
     uint32_t count = 0;
-    while (x->entries.len - at >= ENTRY_BYTES) {
-        const uint8_t *entry = x->entries.data + at;
-        uint32_t payload_len = get_u32(entry + 32);
-        if (!type_is_kept(entry[0]) || payload_len > x->entries.len - at - ENTRY_BYTES)
-            return false;
-        at += ENTRY_BYTES + (size_t)payload_len;
+    while (index_next(x, &at, &e))
         count++;
-    }
     return at == x->entries.len && count == x->entry_count;
 }
 
@@ -330,19 +325,28 @@ struct span index_bytes(const struct index *x)
     return span_of(x->memory, x->len);
 }
 
-bool index_next(const struct index *x, size_t *at, struct index_entry *entry_out)
+bool index_at(const struct index *x, size_t at, struct index_entry *entry_out)
 {
-    check(*at <= x->entries.len);
-    if (*at == x->entries.len)
+    if (at > x->entries.len || x->entries.len - at < ENTRY_BYTES)
         return false;
-    const uint8_t *entry = x->entries.data + *at;
+    const uint8_t *entry = x->entries.data + at;
+    uint32_t payload_len = get_u32(entry + 32);
+    if (payload_len > x->entries.len - at - ENTRY_BYTES || !type_is_kept(entry[0]))
+        return false;
     *entry_out = (struct index_entry){.type = (enum record_type)entry[0],
                                       .in_group = (entry[1] & FLAG_IN_GROUP) != 0,
                                       .version = get_u32(entry + 4),
                                       .offset = get_u32(entry + 24),
-                                      .bytes = get_u32(entry + 28)};
+                                      .bytes = get_u32(entry + 28),
+                                      .payload = span_of(entry + ENTRY_BYTES, payload_len)};
     memcpy(entry_out->id.bytes, entry + 8, sizeof entry_out->id.bytes);
-    entry_out->payload = span_of(entry + ENTRY_BYTES, get_u32(entry + 32));
+    return true;
+}
+
+bool index_next(const struct index *x, size_t *at, struct index_entry *entry_out)
+{
+    if (!index_at(x, *at, entry_out))
+        return false;
     *at += ENTRY_BYTES + entry_out->payload.len;
     return true;
 }

@@ -75,10 +75,11 @@ void index_free(struct index *x);
 must_use enum fault segment_image(struct disk *d, uint32_t number, uint8_t **memory_out,
                                   size_t *len_out);
 
-/* Walks: `size_t at = 0; while (index_next(x, &at, &entry))`, in the order of the records. An `at`
-   that was seen before a step gives the same entry again; any other value is a programmer's
-   error. */
+/* Walks: `size_t at = 0; while (index_next(x, &at, &entry))`, in the order of the records. */
 bool index_next(const struct index *x, size_t *at, struct index_entry *entry_out);
+/* What index_next gave when its `at` was this, perhaps in an index that was read again since: false
+   when no entry can be there; whether it is the one that was meant, the caller sees. */
+bool index_at(const struct index *x, size_t at, struct index_entry *entry_out);
 uint32_t index_entry_count(const struct index *x);
 uint64_t index_synced(const struct index *x); /* below it all was durable when it was made */
 uint32_t index_damage_count(const struct index *x);

@@ -6,7 +6,10 @@
  * accept. The rest runs on the disk pool beside it, a segment at a time: recovery_scan of each live
  * segment, then recovery_resolve, then recovery_next gives the messages that live, a segment's
  * worth at a time, for the queue. Nothing on disk is changed but missing index files, and content
- * files that no message names are listed to be unlinked. One thread at a time.
+ * files that no message names are listed to be unlinked. One thread at a time. Limits: about 70
+ * bytes of memory for each message that left a trace, dead or alive, and RECOVERY_CACHE_BYTES of
+ * index files. Everything read is doubted: what is not as it should be is counted as damage and
+ * left where it is.
  */
 #ifndef SPOOL_RECOVER_H
 #define SPOOL_RECOVER_H
@@ -14,17 +17,24 @@
 #include "spool/index.h"
 #include "spool/recovered.h"
 
+#define RECOVERY_CACHE_BYTES (128u * 1024 * 1024)
+#define RECOVERY_ARENA_BYTES (512u * 1024 * 1024) /* for the envelopes of one segment */
+
 struct recovery;
 
 struct recovered_segment {
     uint32_t number;
-    uint64_t epoch; /* 0: free */
-    bool is_free;   /* can be used at once */
-    bool is_broken; /* no valid header: was being prepared, or damaged; holds nothing that counts */
-    uint32_t damage_count; /* after recovery_scan */
+    uint64_t epoch;        /* 0: free */
+    bool is_free;          /* can be used at once */
+    bool is_broken;        /* no valid header: it was being prepared; or, with damage_count 1 from
+                              recovery_open on, damaged: not to be used again nor unlinked */
+    uint32_t damage_count; /* after recovery_scan; recovery_messages may add to it */
     /* After recovery_resolve: what lives in it, and the segments (indexes into this table) that
        have to be durably free before this one may be: they hold a copy of the base of a message
-       whose DONE lies here, or (both ways) another copy of a base that lies here. */
+       whose DONE lies here (of several DONEs the one in the latest life), or an older copy of a
+       base whose place (the copy in the latest life) is here. So a DONE written later, which waits
+       for the place alone, outlives the older copies too. Only later lives wait for earlier ones,
+       but for what no spool writes: two that wait for each other are never free, which is safe. */
     uint64_t live_bytes;
     uint32_t live_records;
     const uint32_t *waits_for;
@@ -44,9 +54,20 @@ struct recovered_place {
     struct place base, state;
 };
 
+/* Messages of which something was found: what `status` shows of a start. */
+struct recovery_counts {
+    uint64_t living;
+    uint64_t sending;   /* of these: a final dot may have been sent */
+    uint64_t ended;     /* base and DONE are there */
+    uint64_t leftovers; /* no base: what else there is of an ended message */
+    uint64_t copies;    /* bases beyond the first of a message */
+};
+
 /* Faults: DISK_ERROR, NO_MEMORY, SYNTAX (a later format), DAMAGED (segments of different spools).
  */
 must_use enum fault recovery_open(struct disk *d, struct recovery **recovery_out);
+/* For tools, before the first scan: writes and syncs nothing. */
+void recovery_look_only(struct recovery *r);
 void recovery_free(struct recovery *r);
 bool recovery_spool_id(const struct recovery *r, struct id *id_out); /* false: the spool is new */
 uint64_t recovery_epoch_max(const struct recovery *r);
@@ -55,15 +76,19 @@ const struct recovered_segment *recovery_segments(const struct recovery *r, uint
 /* Reads the i-th segment of the table, if it is live. DISK_ERROR (may be tried again), NO_MEMORY.
  */
 must_use enum fault recovery_scan(struct recovery *r, uint32_t i);
-/* All are scanned: decides what lives. */
+/* All are scanned: decides what lives. Once; after NO_MEMORY the recovery is good for nothing but
+ * recovery_free. */
 must_use enum fault recovery_resolve(struct recovery *r);
 /* Where everything that lives lies: `size_t at = 0; while (recovery_place(r, &at, &place))`. */
 bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out);
-uint64_t recovery_message_count(const struct recovery *r);
+uint64_t recovery_message_count(const struct recovery *r); /* that live */
+struct recovery_counts recovery_counts(const struct recovery *r);
 /*
  * The messages that live, whose newest base lies in segment i; valid until the next call. Reads
  * its index again, so that not all envelopes are in memory at once (and those of the states that
- * lie elsewhere). A message whose base cannot be read any more is counted as damage.
+ * lie elsewhere). A message whose base is no envelope is counted as damage and left out (its place
+ * stays taken, so it stays on the disk); one whose state does not fit to its envelope is counted
+ * and given as if all its recipients waited. DISK_ERROR (may be tried again), NO_MEMORY.
  */
 must_use enum fault recovery_messages(struct recovery *r, uint32_t i,
                                       const struct recovered_message **messages_out,

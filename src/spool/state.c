@@ -120,6 +120,8 @@ enum fault state_decode(struct span payload, uint32_t recipient_count, struct ar
         return FAULT_DAMAGED;
     if (s.reply_count > STATE_REPLIES_MAX || runs > recipient_count)
         return FAULT_DAMAGED;
+    if (c.rest.len < (size_t)s.reply_count * 2 + (size_t)runs * RUN_BYTES)
+        return FAULT_DAMAGED; /* before anything is allocated for them */
 
     s.replies = arena_alloc(arena, (s.reply_count + (size_t)1) * sizeof *s.replies);
     s.recipients = arena_alloc(arena, (recipient_count + (size_t)1) * sizeof *s.recipients);

@@ -1,13 +1,18 @@
 /*
  * spool_files: a spool's directory under /tmp, filled record by record, for the tests of what reads
- * one. Asserts with cmocka, whose headers are included first.
+ * one. Asserts with cmocka.
  */
 #ifndef TESTS_SPOOL_FILES_H
 #define TESTS_SPOOL_FILES_H
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #include "base/crc32c.h"
 #include "os/linux/real_world.h"

@@ -1,0 +1,472 @@
+#include "spool/recover.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/check.h"
+#include "spool/recover_inside.h"
+#include "spool/segment.h"
+
+#define LISTED_BYTES_MAX (1024u * 1024 * 1024)
+#define COPIES_BYTES_MAX (1024u * 1024 * 1024)
+
+/* Opening ------------------------------------------------------------------------------------- */
+
+/* Only names as segment_name makes them: "1.seg" is not ours. */
+static bool is_segment_name(const char *name, uint32_t *number_out)
+{
+    char canonical[SEGMENT_NAME_MAX];
+    struct span text = span_text(name);
+    uint64_t number = 0;
+    if (!span_ends_with_nocase(text, SPAN(".seg")) ||
+        !span_parse_u64(span_sub(text, 0, text.len - 4), UINT32_MAX, &number))
+        return false;
+    segment_name((uint32_t)number, canonical);
+    *number_out = (uint32_t)number;
+    return strcmp(name, canonical) == 0;
+}
+
+static bool is_content_name(const char *name, struct id *id_out)
+{
+    char canonical[CONTENT_NAME_MAX];
+    struct span text = span_text(name);
+    if (text.len != ID_TEXT_LEN + 4 || !id_parse(span_sub(text, 0, ID_TEXT_LEN), id_out))
+        return false;
+    content_name(*id_out, canonical);
+    return strcmp(name, canonical) == 0;
+}
+
+/* No memory marks the buffer as full: looked at when the list is over. */
+static void on_name(void *context, const char *name)
+{
+    struct recovery *r = context;
+    struct recovered_segment segment = {0};
+    struct content_file file = {0};
+    if (is_segment_name(name, &segment.number)) {
+        buffer_put(&r->listed_segments, span_of(&segment, sizeof segment));
+    } else if (is_content_name(name, &file.id)) {
+        content_name(file.id, file.name);
+        buffer_put(&r->listed_files, span_of(&file, sizeof file));
+    }
+}
+
+static int compare_segments(const void *a, const void *b)
+{
+    uint32_t one = ((const struct recovered_segment *)a)->number;
+    uint32_t other = ((const struct recovered_segment *)b)->number;
+    return (one > other) - (one < other);
+}
+
+static int compare_files(const void *a, const void *b)
+{
+    const struct content_file *one = a, *other = b;
+    return id_compare(one->id, other->id);
+}
+
+/* Sorted, so that what is found does not depend on the order in which a directory is read. */
+static enum fault list_files(struct recovery *r)
+{
+    enum fault fault = disk_list(r->disk, on_name, r);
+    if (fault != FAULT_NONE)
+        return fault;
+    if (r->listed_segments.full || r->listed_files.full)
+        return FAULT_NO_MEMORY;
+    r->segments = (void *)r->listed_segments.data;
+    r->segment_count = (uint32_t)(r->listed_segments.len / sizeof *r->segments);
+    r->content_files = (void *)r->listed_files.data;
+    r->content_file_count = (uint32_t)(r->listed_files.len / sizeof *r->content_files);
+    if (r->segment_count > 0)
+        qsort(r->segments, r->segment_count, sizeof *r->segments, compare_segments);
+    if (r->content_file_count > 0)
+        qsort(r->listed_files.data, r->content_file_count, sizeof *r->content_files, compare_files);
+    return FAULT_NONE;
+}
+
+/* A file that was being prepared has zeros where its header belongs, or ends before it. */
+static bool is_blank(struct span page)
+{
+    for (size_t i = 0; i < page.len; i++)
+        if (page.data[i] != 0)
+            return false;
+    return true;
+}
+
+static enum fault take_header(struct recovery *r, struct recovered_segment *s, struct span page)
+{
+    struct segment_header h;
+    enum fault fault = segment_header_decode(page, &h);
+    if (fault == FAULT_SYNTAX)
+        return fault;
+    if (fault != FAULT_NONE || h.number != s->number) {
+        s->is_broken = true;
+        s->damage_count = is_blank(page) ? 0 : 1;
+        return FAULT_NONE;
+    }
+    if (r->has_spool_id && !id_equal(r->spool_id, h.spool_id))
+        return FAULT_DAMAGED;
+    r->has_spool_id = true;
+    r->spool_id = h.spool_id;
+    s->is_free = h.use == SEGMENT_FREE;
+    s->epoch = h.epoch;
+    if (h.epoch > r->epoch_max)
+        r->epoch_max = h.epoch;
+    return FAULT_NONE;
+}
+
+static enum fault read_header(struct recovery *r, struct recovered_segment *s)
+{
+    char name[SEGMENT_NAME_MAX];
+    uint8_t page[SPOOL_PAGE];
+    size_t got = 0;
+    struct file *f;
+    segment_name(s->number, name);
+    enum fault fault = file_open(r->disk, name, DISK_READ, &f);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = file_read(f, 0, page, sizeof page, &got);
+    file_close(f);
+    return fault == FAULT_NONE ? take_header(r, s, span_of(page, got)) : fault;
+}
+
+static enum fault open_all(struct recovery *r)
+{
+    enum fault fault = list_files(r);
+    if (fault != FAULT_NONE)
+        return fault;
+    r->scanned = calloc(r->segment_count + (size_t)1, sizeof *r->scanned);
+    if (r->scanned == NULL)
+        return FAULT_NO_MEMORY;
+    for (uint32_t i = 0; fault == FAULT_NONE && i < r->segment_count; i++)
+        fault = read_header(r, &r->segments[i]);
+    return fault;
+}
+
+enum fault recovery_open(struct disk *d, struct recovery **recovery_out)
+{
+    struct recovery *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return FAULT_NO_MEMORY;
+    r->disk = d;
+    buffer_init(&r->listed_segments, LISTED_BYTES_MAX);
+    buffer_init(&r->listed_files, LISTED_BYTES_MAX);
+    buffer_init(&r->copies, COPIES_BYTES_MAX);
+    recover_table_init(&r->table);
+    pair_set_init(&r->waits);
+    arena_init(&r->arena, RECOVERY_ARENA_BYTES);
+    enum fault fault = open_all(r);
+    if (fault != FAULT_NONE) {
+        recovery_free(r);
+        return fault;
+    }
+    *recovery_out = r;
+    return FAULT_NONE;
+}
+
+void recovery_look_only(struct recovery *r)
+{
+    r->look_only = true;
+}
+
+void recovery_free(struct recovery *r)
+{
+    if (r == NULL)
+        return;
+    for (uint32_t i = 0; r->scanned != NULL && i < r->segment_count; i++)
+        index_free(r->scanned[i].index);
+    recover_table_fini(&r->table);
+    pair_set_fini(&r->waits);
+    arena_fini(&r->arena);
+    buffer_fini(&r->listed_segments);
+    buffer_fini(&r->listed_files);
+    buffer_fini(&r->copies);
+    free(r->scanned);
+    free(r->waits_for);
+    free(r->messages);
+    free(r->gathered);
+    free(r);
+}
+
+bool recovery_spool_id(const struct recovery *r, struct id *id_out)
+{
+    if (r->has_spool_id)
+        *id_out = r->spool_id;
+    return r->has_spool_id;
+}
+
+uint64_t recovery_epoch_max(const struct recovery *r)
+{
+    return r->epoch_max;
+}
+
+const struct recovered_segment *recovery_segments(const struct recovery *r, uint32_t *count_out)
+{
+    *count_out = r->segment_count;
+    return r->segments;
+}
+
+/* The cache of index files -------------------------------------------------------------------- */
+
+static void evict(struct recovery *r, uint32_t i)
+{
+    r->cache_bytes -= index_bytes(r->scanned[i].index).len;
+    index_free(r->scanned[i].index);
+    r->scanned[i].index = NULL;
+}
+
+/* Down to the limit, the longest unused first; never `first` and `second`, which are in use. */
+static void shrink_cache(struct recovery *r, uint32_t first, uint32_t second)
+{
+    while (r->cache_bytes > RECOVERY_CACHE_BYTES) {
+        uint32_t oldest = NOBODY;
+        for (uint32_t i = 0; i < r->segment_count; i++) {
+            bool may = r->scanned[i].index != NULL && i != first && i != second;
+            if (may && (oldest == NOBODY || r->scanned[i].used_at < r->scanned[oldest].used_at))
+                oldest = i;
+        }
+        if (oldest == NOBODY)
+            return;
+        evict(r, oldest);
+    }
+}
+
+enum fault recovery_index(struct recovery *r, uint32_t i, uint32_t keep, struct index **index_out)
+{
+    struct scanned *c = &r->scanned[i];
+    const struct recovered_segment *s = &r->segments[i];
+    c->used_at = ++r->uses;
+    if (c->index == NULL) {
+        enum fault fault = r->look_only ? index_look(r->disk, s->number, s->epoch, &c->index)
+                                        : index_read(r->disk, s->number, s->epoch, &c->index);
+        if (fault != FAULT_NONE)
+            return fault == FAULT_NO_MEMORY ? fault : FAULT_DISK_ERROR;
+        r->cache_bytes += index_bytes(c->index).len;
+        shrink_cache(r, i, keep);
+    }
+    *index_out = c->index;
+    return FAULT_NONE;
+}
+
+/* Scanning ------------------------------------------------------------------------------------ */
+
+/* Of two segments, is a's life the later one? */
+static bool is_later(const struct recovery *r, uint32_t a, uint32_t b)
+{
+    return r->segments[a].epoch > r->segments[b].epoch;
+}
+
+static bool is_later_place(const struct recovery *r, const struct found_place *a,
+                           const struct found_place *b)
+{
+    return b->bytes == 0 || is_later(r, a->segment, b->segment) ||
+           (a->segment == b->segment && a->offset > b->offset);
+}
+
+static bool take_base(struct recovery *r, struct found *f, const struct found_place *place,
+                      const struct index_entry *e)
+{
+    bool later = is_later_place(r, place, &f->base);
+    uint32_t older = later ? f->base.segment : place->segment;
+    if (f->base.bytes != 0 && f->base.segment != place->segment) {
+        struct copy copy = {f, older};
+        if (!buffer_put(&r->copies, span_of(&copy, sizeof copy)))
+            return false;
+    }
+    if (later) {
+        f->base = *place;
+        f->in_file = envelope_is_in_file(e->payload);
+    }
+    return true;
+}
+
+static void take_state(struct recovery *r, struct found *f, const struct found_place *place,
+                       const struct index_entry *e)
+{
+    bool newer = f->state.bytes == 0 || e->version > f->version ||
+                 (e->version == f->version && is_later_place(r, place, &f->state));
+    if (newer) {
+        f->state = *place;
+        f->version = e->version;
+    }
+}
+
+static void take_sending(struct recovery *r, struct found *f, const struct found_place *place)
+{
+    struct found_place known = {f->sending_segment, f->sending_offset, f->has_sending ? 1 : 0, 0};
+    if (is_later_place(r, place, &known)) {
+        f->has_sending = true;
+        f->sending_segment = place->segment;
+        f->sending_offset = place->offset;
+    }
+}
+
+static void take_done(struct recovery *r, struct found *f, uint32_t segment)
+{
+    if (!f->has_done || is_later(r, segment, f->done_segment))
+        f->done_segment = segment;
+    f->has_done = true;
+}
+
+static bool take_entry(struct recovery *r, uint32_t segment, const struct index_entry *e, size_t at)
+{
+    struct found *f = recover_table_make(&r->table, e->id);
+    struct found_place place = {segment, e->offset, e->bytes, (uint32_t)at};
+    if (f == NULL)
+        return false;
+    switch (e->type) {
+    case RECORD_ACCEPTED:
+        return take_base(r, f, &place, e);
+    case RECORD_OUTCOME:
+    case RECORD_CONTROL:
+        take_state(r, f, &place, e);
+        break;
+    case RECORD_SENDING:
+        take_sending(r, f, &place);
+        break;
+    case RECORD_DONE:
+        take_done(r, f, segment);
+        break;
+    case RECORD_GROUP: /* an index has their members instead */
+        break;
+    }
+    return true;
+}
+
+enum fault recovery_scan(struct recovery *r, uint32_t i)
+{
+    check(i < r->segment_count);
+    struct recovered_segment *s = &r->segments[i];
+    struct index *x;
+    struct index_entry e;
+    if (s->is_free || s->is_broken || r->scanned[i].done)
+        return FAULT_NONE;
+    enum fault fault = recovery_index(r, i, i, &x);
+    if (fault != FAULT_NONE)
+        return fault;
+    size_t at = 0, entry_at = 0;
+    while (index_next(x, &at, &e)) {
+        if (!take_entry(r, i, &e, entry_at))
+            return FAULT_NO_MEMORY; /* what was taken is taken once more the next time: no harm */
+        entry_at = at;
+    }
+    s->damage_count = index_damage_count(x);
+    r->scanned[i].done = true;
+    return FAULT_NONE;
+}
+
+/* Resolving ----------------------------------------------------------------------------------- */
+
+bool recovery_lives(const struct found *f)
+{
+    return f->base.bytes != 0 && !f->has_done;
+}
+
+bool recovery_is_sending(const struct recovery *r, const struct found *f)
+{
+    struct found_place sending = {f->sending_segment, f->sending_offset, 1, 0};
+    return f->has_sending && is_later_place(r, &sending, &f->state);
+}
+
+static void add_live(struct recovery *r, const struct found_place *place)
+{
+    if (place->bytes == 0)
+        return;
+    r->segments[place->segment].live_bytes += place->bytes;
+    r->segments[place->segment].live_records++;
+}
+
+static bool resolve_message(struct recovery *r, const struct found *f)
+{
+    if (f->base.bytes == 0) {
+        r->counts.leftovers++;
+    } else if (f->has_done) {
+        r->counts.ended++;
+        if (f->done_segment != f->base.segment)
+            return pair_set_add(&r->waits, f->done_segment, f->base.segment);
+    } else {
+        r->counts.living++;
+        r->counts.sending += recovery_is_sending(r, f);
+        r->scanned[f->base.segment].base_count++;
+        add_live(r, &f->base);
+        add_live(r, &f->state);
+    }
+    return true;
+}
+
+static bool resolve_copy(struct recovery *r, const struct copy *c)
+{
+    uint32_t waiting = c->found->has_done ? c->found->done_segment : c->found->base.segment;
+    return waiting == c->segment || pair_set_add(&r->waits, waiting, c->segment);
+}
+
+/* The sorted pairs, cut into one list for each segment. */
+static bool spread_waits(struct recovery *r)
+{
+    pair_set_sort(&r->waits);
+    r->waits_for = malloc((r->waits.count + 1) * sizeof *r->waits_for);
+    if (r->waits_for == NULL)
+        return false;
+    for (size_t i = 0; i < r->waits.count; i++) {
+        struct recovered_segment *s = &r->segments[r->waits.pairs[i] >> 32];
+        r->waits_for[i] = (uint32_t)r->waits.pairs[i];
+        if (s->waits_for_count++ == 0)
+            s->waits_for = &r->waits_for[i];
+    }
+    pair_set_fini(&r->waits);
+    return true;
+}
+
+enum fault recovery_resolve(struct recovery *r)
+{
+    check(r->waits_for == NULL);
+    bool ok = true;
+    for (uint32_t i = 0; i < r->segment_count; i++)
+        check(r->scanned[i].done || r->segments[i].is_free || r->segments[i].is_broken);
+    for (uint32_t i = 0; ok && i < r->table.count; i++)
+        ok = resolve_message(r, recover_table_at(&r->table, i));
+    const struct copy *copies = (const void *)r->copies.data;
+    r->counts.copies = r->copies.len / sizeof *copies;
+    for (size_t i = 0; ok && i < r->counts.copies; i++)
+        ok = resolve_copy(r, &copies[i]);
+    return ok && spread_waits(r) ? FAULT_NONE : FAULT_NO_MEMORY;
+}
+
+static struct place place_told(const struct recovery *r, const struct found_place *p)
+{
+    if (p->bytes == 0)
+        return (struct place){0};
+    return (struct place){r->segments[p->segment].number, p->offset, p->bytes};
+}
+
+bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out)
+{
+    while (*at < r->table.count) {
+        const struct found *f = recover_table_at(&r->table, (uint32_t)(*at)++);
+        if (!recovery_lives(f))
+            continue;
+        *place_out = (struct recovered_place){f->id, f->version, f->in_file,
+                                              place_told(r, &f->base), place_told(r, &f->state)};
+        return true;
+    }
+    return false;
+}
+
+uint64_t recovery_message_count(const struct recovery *r)
+{
+    return r->counts.living;
+}
+
+struct recovery_counts recovery_counts(const struct recovery *r)
+{
+    return r->counts;
+}
+
+const char *recovery_orphan(const struct recovery *r, size_t *at)
+{
+    while (*at < r->content_file_count) {
+        const struct content_file *file = &r->content_files[(*at)++];
+        const struct found *f = recover_table_get(&r->table, file->id);
+        if (f == NULL || !recovery_lives(f) || !f->in_file)
+            return file->name;
+    }
+    return NULL;
+}
