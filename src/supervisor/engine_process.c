@@ -1,0 +1,111 @@
+#include "supervisor/engine_process.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sysexits.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+
+#define STOP_POLL_MS 20
+
+static void on_beat(void *context)
+{
+    const int *heart = context;
+    /* A full pipe holds beats enough. */
+    ssize_t n = write(*heart, "", 1);
+    (void)n;
+}
+
+static int exit_code_of(enum fault fault)
+{
+    if (fault == FAULT_DISK_LOCKED || fault == FAULT_ADDRESS_IN_USE)
+        return EX_UNAVAILABLE;
+    if (fault == FAULT_DENIED)
+        return EX_NOPERM;
+    if (fault == FAULT_NOT_FOUND || fault == FAULT_UNREACHABLE || fault == FAULT_SYNTAX)
+        return EX_CONFIG;
+    return EX_OSERR;
+}
+
+static int sorry(const struct settings *settings, enum fault fault, const char *part)
+{
+    bool is_spool = strcmp(part, "spool") == 0;
+    const char *why = fault_text(fault);
+    if (is_spool && fault == FAULT_UNREACHABLE)
+        why = "it lies on a network file system, where a sync promises too little";
+    else if (is_spool && fault == FAULT_SYNTAX)
+        why = "it was written by a later version";
+    fprintf(stderr, "postrider: %s%s%s: %s\n", part, is_spool ? " " : "",
+            is_spool ? settings->spool : "", why);
+    return exit_code_of(fault);
+}
+
+static void wait_for_signal(const sigset_t *ends)
+{
+    int number;
+    while (sigwait(ends, &number) == EINTR) {
+    }
+}
+
+/* True when all actors have ended; false when the time is over: then the process just ends, since
+   nothing depends on how it does. */
+static bool wait_for_end(const struct engine *e)
+{
+    struct timespec pause = {0, STOP_POLL_MS * 1000000L};
+    for (int waited = 0; waited < ENGINE_STOP_LIMIT_MS; waited += STOP_POLL_MS) {
+        if (engine_is_stopped(e))
+            return true;
+        (void)nanosleep(&pause, NULL);
+    }
+    return false;
+}
+
+int engine_process(struct world *w, const struct settings *settings, const struct doors *doors,
+                   struct log_file *log_file, int heart)
+{
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    (void)sigprocmask(SIG_SETMASK, &ends, NULL);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+
+    long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    struct engine_options options = {
+        .settings = settings,
+        .listeners = doors->listeners,
+        .listener_count = doors->listener_count,
+        .control = doors->control,
+        .own = doors->own,
+        .own_count = doors->own_count,
+        .processors = processors > 0 ? (uint32_t)processors : 1,
+        .log_sink = log_file_sink(log_file),
+        .on_beat = on_beat,
+        .context = &heart,
+    };
+    if (getrandom(&options.secret, sizeof options.secret, 0) != sizeof options.secret)
+        return EX_OSERR;
+    struct engine *e;
+    const char *part;
+    enum fault fault = engine_new(w, &options, &e, &part);
+    if (fault != FAULT_NONE)
+        return sorry(settings, fault, part);
+    fault = engine_start(e);
+    if (fault != FAULT_NONE) {
+        fprintf(stderr, "postrider: cannot start threads: %s\n", fault_text(fault));
+        return EX_OSERR;
+    }
+    wait_for_signal(&ends);
+    engine_stop(e);
+    if (!wait_for_end(e))
+        return 0;
+    engine_join(e);
+    engine_free(e);
+    return 0;
+}
