@@ -42,13 +42,15 @@ struct delivery {
     /* In; the queue's until the answer. */
     struct route *route;
     struct id id;
-    uint32_t version;           /* for the SENDING record */
-    struct mail_object *mail;   /* the queue's reference, or NULL: the worker fetches it */
+    uint32_t version;         /* for the SENDING record */
+    struct mail_object *mail; /* the queue's reference, or NULL: the worker fetches it and leaves a
+                                 reference here for the queue */
     const uint32_t *recipients; /* indexes into the envelope's */
     uint32_t recipient_count;
 
     /* Out. */
-    struct delivery_result *results; /* one for each of `recipients`, in the arena */
+    struct delivery_result *
+        results; /* one for each of `recipients`, in the arena; NULL: no memory, all are deferred */
     enum fault site_fault; /* no host could be used: connect, greeting, 421, lost; NONE: the site is
                               well */
     bool keeps_connection; /* the next delivery finds it open */

@@ -1,0 +1,43 @@
+/*
+ * attempts: in which order the addresses of a route are tried.
+ */
+#include "deliver/connection.h"
+
+static uint32_t draw(struct loop *l, uint32_t below)
+{
+    uint32_t value;
+    loop_random(l, &value, sizeof value);
+    return value % below;
+}
+
+static void shuffle(struct loop *l, struct attempt *attempts, uint32_t count)
+{
+    for (uint32_t left = count; left > 1; left--) {
+        uint32_t other = draw(l, left);
+        struct attempt last = attempts[left - 1];
+        attempts[left - 1] = attempts[other];
+        attempts[other] = last;
+    }
+}
+
+/* Hosts of one preference are shuffled; the addresses of a host stay together, in the order in
+   which DNS gave them. */
+uint32_t attempts_order(struct loop *l, const struct route *route, uint32_t max,
+                        struct attempt out[CONNECTION_ATTEMPTS_MAX])
+{
+    struct attempt hosts[CONNECTION_ATTEMPTS_MAX];
+    uint32_t host_count = 0, count = 0;
+    for (uint32_t from = 0; from < route->host_count && host_count < CONNECTION_ATTEMPTS_MAX;) {
+        uint32_t begin = host_count;
+        uint16_t preference = route->hosts[from].preference;
+        for (; from < route->host_count && route->hosts[from].preference == preference; from++)
+            if (host_count < CONNECTION_ATTEMPTS_MAX)
+                hosts[host_count++] = (struct attempt){(uint16_t)from, 0};
+        shuffle(l, hosts + begin, host_count - begin);
+    }
+    max = max < CONNECTION_ATTEMPTS_MAX ? max : CONNECTION_ATTEMPTS_MAX;
+    for (uint32_t i = 0; i < host_count; i++)
+        for (uint16_t a = 0; a < route->hosts[hosts[i].host].address_count && count < max; a++)
+            out[count++] = (struct attempt){hosts[i].host, a};
+    return count;
+}

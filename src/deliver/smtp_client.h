@@ -1,0 +1,132 @@
+/*
+ * smtp_client: the client's side of an SMTP connection, as a machine that does no I/O: any number
+ * of transactions, one after the other.
+ *
+ * Takes bytes; gives commands and says what it wants done. It owns its commands, the reply that has
+ * come in part and the texts of the results; the envelope is its owner's, the content is never
+ * seen here. Never believes a byte; never logs; whatever the server says at whatever moment, each
+ * recipient gets exactly one result, and DELIVERED only for a final 2xx that was read. One worker's
+ * thread. RFC 5321 (order of commands 4.1.4, replies 4.2, 4.3), 1870 SIZE, 2920 PIPELINING, 6152
+ * 8BITMIME.
+ *
+ *   GREETING --> EHLO [--> HELO] --> IDLE --begin--> [RSET -->] MAIL --> RCPT… --> DATA --354-->
+ *   CONTENT --content_end--> DOT --> IDLE             refusals, nobody left -----> IDLE
+ *   IDLE --quit--> QUIT --> CLOSED                     421, loss, nonsense -----> CLOSED
+ *
+ * The phase is that of the oldest command without a reply; with PIPELINING later ones are under
+ * way already. Of the server is known in IDLE: what it offers; from DATA on: whom it takes.
+ *
+ * The owner's loop: step; send what is in client_output; do what is wanted; when bytes come, step
+ * with them. A timer of client_timeout_ms begins anew whenever client_progress has changed (and in
+ * CONTENT with each piece that the kernel took), not with each byte: a server that drips must not
+ * hold a connection for ever.
+ */
+#ifndef DELIVER_SMTP_CLIENT_H
+#define DELIVER_SMTP_CLIENT_H
+
+#include "base/buffer.h"
+#include "deliver/smtp_result.h"
+#include "smtp/extension.h"
+
+#define CLIENT_OUTPUT_MAX     (16u * 1024) /* commands not yet sent; the window of pipelining */
+#define CLIENT_TEXT_BYTES_MAX (64u * 1024) /* of refusals at RCPT; beyond it they keep the code */
+
+/* RFC 5321 4.5.3.2: 5 min, 5 min, 5 min, 5 min, 2 min, 3 min, 10 min. Lives as long as the
+   clients. */
+struct client_limits {
+    int64_t greeting_timeout_ms, ehlo_timeout_ms, mail_timeout_ms, rcpt_timeout_ms, data_timeout_ms,
+        block_timeout_ms, dot_timeout_ms, quit_timeout_ms;
+};
+
+struct client_recipient {
+    struct span path;            /* without < and > */
+    struct client_result result; /* written by the client; final with CLIENT_WANT_RESULT. Its text
+                                    is the client's, until the next client_begin */
+};
+
+/* Copied; the spans and the array live until CLIENT_WANT_RESULT. */
+struct client_transaction {
+    struct span reverse_path; /* without < and >; empty: MAIL FROM:<> */
+    struct client_recipient *recipients;
+    uint32_t recipient_count; /* at least 1 */
+    uint64_t content_bytes;   /* before dots are doubled (RFC 1870 3) */
+    bool is_8bitmime;
+};
+
+/* Of the connection; valid with and after CLIENT_WANT_RESULT, until the next client_begin, and when
+ * CLIENT_WANT_CLOSE comes. */
+struct client_outcome {
+    bool is_host_trouble; /* the host, not a recipient, is the reason: try another one. (5xx in
+                             GREETING, EHLO or HELO is DEFERRED here: whether all hosts say so is
+                             the owner's to know; result.code has it) */
+    bool is_stale;        /* a kept connection was gone, or useless, before it did anything for this
+                             transaction: try at once on a new one, no trouble is proved */
+    bool in_doubt; /* the final dot may be out and no reply was understood: what is DEFERRED in
+                      DOT may have been delivered (RFC 1047) */
+    struct client_result trouble; /* why the connection is at its end; UNDECIDED: it is well, or
+                                     was ended by client_quit */
+};
+
+enum client_want {
+    CLIENT_WANT_INPUT,   /* send the output; give the unused rest, and more when it comes */
+    CLIENT_WANT_CONTENT, /* once: send the output, then the content with dots doubled
+                            (content_stuff), its last line ended, and the final ".\r\n"; before
+                            the bytes with that dot, client_content_end */
+    CLIENT_WANT_RESULT, /* once: the transaction is over, all recipients have results; step again to
+                           see what becomes of the connection. Content not yet sent is not wanted */
+    CLIENT_WANT_IDLE,   /* client_begin or client_quit; bytes (or a loss) may come as well */
+    CLIENT_WANT_CLOSE   /* close; nothing is left to be sent */
+};
+
+struct client;
+
+/* Awaits the greeting. NULL: no memory. hostname (ours, a valid one) lives as long as the client.
+ */
+struct client *client_new(const struct client_limits *limits, const char *hostname);
+void client_free(struct client *c);
+
+/*
+ * Begins a transaction; at any time when none is under way: before the greeting too, and on a
+ * connection that has ended, which gives a result at once. A path that cannot be written in a
+ * command (control bytes, too long) FAILs with SYNTAX.
+ */
+void client_begin(struct client *c, const struct client_transaction *t);
+
+/*
+ * Goes on with `input` until something is wanted; *used_out bytes are used up. Call again with the
+ * rest, whatever was wanted, but for CLOSE. Any split of the same bytes gives the same results.
+ * When sending fails, give what can still be read before client_lost: the reason may be there.
+ */
+enum client_want client_step(struct client *c, struct span input, size_t *used_out);
+
+/* Commands to be sent. Move them out (the owner consumes) before the client is called again: the
+ * memory may move. */
+struct buffer *client_output(struct client *c);
+
+/*
+ * The final dot may be out from now on: called when the SENDING record is written, before the bytes
+ * with the dot go to the kernel. False: the transaction has ended meanwhile, send no more.
+ */
+must_use bool client_content_end(struct client *c);
+
+/*
+ * The connection broke (CONNECTION_LOST), a time is over (TIMEOUT), or the owner gives up for a
+ * reason of its own (STOPPING, DISK_ERROR, …), which is no trouble of the host. At any time; then
+ * step.
+ */
+void client_lost(struct client *c, enum fault fault);
+
+/* QUIT, when there is anybody to say it to. No transaction may be under way. Waiting for the answer
+ * is a courtesy. */
+void client_quit(struct client *c);
+
+enum client_phase client_phase(const struct client *c);
+int64_t client_timeout_ms(const struct client *c); /* of this phase; -1: none (IDLE, CLOSED) */
+uint64_t client_progress(const struct client *c);  /* changes with each reply and phase */
+
+const struct client_outcome *client_outcome(const struct client *c);
+bool client_is_usable(const struct client *c); /* IDLE: another transaction may follow */
+const struct extensions *client_extensions(const struct client *c); /* from IDLE on */
+bool client_is_esmtp(const struct client *c);                       /* EHLO was understood */
+
+#endif
