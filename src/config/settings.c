@@ -7,6 +7,43 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "config/value.h"
+
+#define SMTP_PORT  25
+#define MEMORY_MAX (2u * 1024 * 1024) /* the longest lists and texts need half of it */
+
+/* Sets what has a default; those of the schema can only be right. */
+static bool set_defaults(struct settings *s)
+{
+    struct buffer why;
+    buffer_init(&why, 0);
+    for (enum option_id id = 0; id < OPTION_COUNT; id++) {
+        const struct option *o = schema_option(id);
+        if (o->value == NULL)
+            continue;
+        enum fault fault = value_set(s, id, span_text(o->value), &why);
+        check(fault != FAULT_SYNTAX);
+        if (fault != FAULT_NONE)
+            return false;
+    }
+    return true;
+}
+
+struct settings *settings_default(const char *hostname)
+{
+    struct settings *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return NULL;
+    arena_init(&s->memory, MEMORY_MAX);
+    s->references = 1;
+    s->next_hop_port = SMTP_PORT; /* for who sets only the host */
+    s->hostname = arena_text(&s->memory, span_text(hostname));
+    if (s->hostname == NULL || !set_defaults(s)) {
+        settings_release(s);
+        return NULL;
+    }
+    return s;
+}
 
 /* The reference count is no part of what readers see: const for them, counted for us. */
 static struct settings *counted(const struct settings *s)

@@ -47,6 +47,7 @@ struct settings {
     uint16_t deliver_port;                /* of hosts found by MX */
     uint32_t deliver_connections_max;     /* at once to one site */
     uint32_t deliver_recipients_max;      /* in one transaction */
+    uint32_t deliver_attempts_max;        /* addresses tried for one delivery */
     uint32_t deliver_messages_max;        /* over one connection, then it is renewed */
     uint32_t deliver_idle_ms;             /* a connection without work is kept that long */
     struct endpoint deliver_source_ipv4;  /* family 0: any; the port is 0 */
@@ -70,7 +71,6 @@ struct settings {
     uint32_t idle_commands_max;
     uint32_t command_timeout_ms;
     uint32_t data_timeout_ms;
-    uint32_t session_time_max_ms;
     uint64_t memory_bytes_max; /* of the engine: beyond it new work is answered 4xx */
     uint32_t hops_max;         /* Received fields: RFC 5321 6.3 */
 

@@ -47,6 +47,15 @@ bool endpoint_parse(struct span text, struct endpoint *endpoint_out)
     return true;
 }
 
+bool endpoint_parse_ip(struct span text, struct endpoint *endpoint_out)
+{
+    struct endpoint e = {.family = span_find_byte(text, ':', 0) < text.len ? 6 : 4};
+    if (!is_ip(text, &e))
+        return false;
+    *endpoint_out = e;
+    return true;
+}
+
 struct span endpoint_format_ip(struct endpoint e, char text_out[ENDPOINT_TEXT_MAX])
 {
     if (e.family == 0 ||

@@ -26,6 +26,8 @@ struct endpoint {
 #define ENDPOINT_TEXT_MAX 56
 /* "127.0.0.1:25", "[::1]:25"; false for anything else. */
 bool endpoint_parse(struct span text, struct endpoint *endpoint_out);
+/* "127.0.0.1", "::1": an address alone, without brackets; the port is 0. */
+bool endpoint_parse_ip(struct span text, struct endpoint *endpoint_out);
 struct span endpoint_format(struct endpoint e, char text_out[ENDPOINT_TEXT_MAX]);
 /* Without the port and brackets. */
 struct span endpoint_format_ip(struct endpoint e, char text_out[ENDPOINT_TEXT_MAX]);

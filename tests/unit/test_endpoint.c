@@ -76,6 +76,40 @@ static void refuses(void **state)
     assert_false(endpoint_parse(SPAN("127.0.0.1\0:25"), &e));
 }
 
+static void reads_an_address_alone(void **state)
+{
+    static const char *const good[] = {"0.0.0.0", "192.0.2.255", "::", "::1", "2001:db8::1"};
+    static const char *const bad[] = {
+        "",
+        "1.2.3",
+        "1.2.3.4:25",
+        "1.2.3.256",
+        "[::1]",
+        "::1%lo",
+        ":",
+        ":::1",
+        "localhost",
+        "01.2.3.4.5",
+        " 1.2.3.4",
+        "1.2.3.4 ",
+        "1:2:3:4:5:6:7:8:9",
+    };
+    (void)state;
+    struct endpoint e;
+    char text[ENDPOINT_TEXT_MAX];
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(endpoint_parse_ip(span_text(good[i]), &e));
+        assert_int_equal(e.port, 0);
+        assert_true(span_equal(endpoint_format_ip(e, text), span_text(good[i])));
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        e.family = 9;
+        assert_false(endpoint_parse_ip(span_text(bad[i]), &e));
+        assert_int_equal(e.family, 9);
+    }
+    assert_false(endpoint_parse_ip(SPAN("1.2.3.4\0"), &e));
+}
+
 static void compares(void **state)
 {
     static const struct {
@@ -104,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(accepts),
         cmocka_unit_test(refuses),
+        cmocka_unit_test(reads_an_address_alone),
         cmocka_unit_test(compares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

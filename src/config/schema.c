@@ -1,0 +1,168 @@
+/*
+ * schema: see schema.h.
+ */
+#include "config/schema.h"
+
+#include <string.h>
+
+#include "base/check.h"
+#include "config/settings.h"
+
+#define NAME_MAX_BYTES 32 /* no name is longer, and nothing longer is near one */
+
+/* A field that does not fit its option's type does not compile. */
+#define FIELD_NUMBER     uint32_t
+#define FIELD_PORT       uint16_t
+#define FIELD_DURATION   uint32_t
+#define FIELD_SIZE       uint64_t
+#define FIELD_HOSTNAME   const char *
+#define FIELD_PATH       const char *
+#define FIELD_ENDPOINTS  const struct endpoint *
+#define FIELD_RANGES     const struct address_range *
+#define FIELD_NEXT_HOP   const char *
+#define FIELD_ENDPOINT   struct endpoint
+#define FIELD_SOURCES    struct endpoint
+#define FIELD_LOG_FORMAT enum log_format
+#define FIELD_LOG_LEVEL  enum log_level
+
+#define BLOCK(id, name, argument, times, manual)
+#define OPTION(id, block, name, type, field, need, value, least, most, manual)             \
+    _Static_assert(sizeof(name) <= NAME_MAX_BYTES, "the name is too long");                \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(((struct settings *)0)->field), \
+                                                __typeof__(FIELD_##type)),                 \
+                   #field " has another type than its option");
+#include "config/option.def"
+#undef BLOCK
+#undef OPTION
+
+#define TIMES_ONCE     false
+#define TIMES_REPEATED true
+#define NEED_NEEDED    true
+#define NEED_OPTIONAL  false
+
+static const struct block blocks[BLOCK_COUNT] = {
+#define BLOCK(id, name, argument, times, manual) {name, argument, TIMES_##times, manual},
+#define OPTION(id, block, name, type, field, need, value, least, most, manual)
+#include "config/option.def"
+#undef BLOCK
+#undef OPTION
+};
+
+static const struct option options[OPTION_COUNT] = {
+#define BLOCK(id, name, argument, times, manual)
+#define OPTION(id, block, name, type, field, need, value, least, most, manual)               \
+    {BLOCK_##block, name, TYPE_##type, offsetof(struct settings, field), NEED_##need, value, \
+     least,         most, manual},
+#include "config/option.def"
+#undef BLOCK
+#undef OPTION
+};
+
+const struct block *schema_block(enum block_id id)
+{
+    check(id < BLOCK_COUNT);
+    return &blocks[id];
+}
+
+const struct option *schema_option(enum option_id id)
+{
+    check(id < OPTION_COUNT);
+    return &options[id];
+}
+
+/* The nameless block of what stands outside all blocks is never found. */
+enum block_id schema_find_block(struct span name)
+{
+    for (enum block_id id = BLOCK_TOP + 1; id < BLOCK_COUNT; id++)
+        if (span_equal(name, span_text(blocks[id].name)))
+            return id;
+    return BLOCK_COUNT;
+}
+
+enum option_id schema_find_option(enum block_id block, struct span name)
+{
+    for (enum option_id id = 0; id < OPTION_COUNT; id++)
+        if (options[id].block == block && span_equal(name, span_text(options[id].name)))
+            return id;
+    return OPTION_COUNT;
+}
+
+enum block_id schema_home(struct span name)
+{
+    for (enum option_id id = 0; id < OPTION_COUNT; id++)
+        if (span_equal(name, span_text(options[id].name)))
+            return options[id].block;
+    return BLOCK_COUNT;
+}
+
+static size_t least_of(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/*
+ * Letters to put in, take out, change or swap with their neighbour until `a` is `b`, by the rows of
+ * the usual table (restricted Damerau-Levenshtein): before[0] is the row above, before[1] the one
+ * above that.
+ */
+static size_t distance(struct span a, struct span b)
+{
+    size_t rows[3][NAME_MAX_BYTES + 1];
+    if (a.len > NAME_MAX_BYTES || b.len > NAME_MAX_BYTES)
+        return NAME_MAX_BYTES;
+    for (size_t j = 0; j <= b.len; j++)
+        rows[0][j] = j;
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t *row = rows[i % 3];
+        const size_t *above = rows[(i + 2) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            uint8_t x = byte_lower(a.data[i - 1]), y = byte_lower(b.data[j - 1]);
+            row[j] = least_of(above[j - 1] + (x == y ? 0 : 1), least_of(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && x == byte_lower(b.data[j - 2]) && byte_lower(a.data[i - 2]) == y)
+                row[j] = least_of(row[j], rows[(i + 1) % 3][j - 2] + 1);
+        }
+    }
+    return rows[a.len % 3][b.len];
+}
+
+const char *schema_suggest(enum block_id block, struct span name, enum option_id *option_out)
+{
+    const char *nearest = NULL;
+    /* A third of the letters may be wrong: `bnd` is bind, but `xyz` is nothing. */
+    size_t best = name.len < 3 ? 1 : name.len / 3 + 1;
+    *option_out = OPTION_COUNT;
+    for (enum option_id id = 0; id < OPTION_COUNT; id++) {
+        if (options[id].block != block)
+            continue;
+        size_t wrong = distance(name, span_text(options[id].name));
+        if (wrong < best) {
+            best = wrong;
+            nearest = options[id].name;
+            *option_out = id;
+        }
+    }
+    for (enum block_id id = BLOCK_TOP + 1; block == BLOCK_TOP && id < BLOCK_COUNT; id++) {
+        size_t wrong = distance(name, span_text(blocks[id].name));
+        if (wrong < best) {
+            best = wrong;
+            nearest = blocks[id].name;
+            *option_out = OPTION_COUNT;
+        }
+    }
+    return nearest;
+}
+
+bool schema_is_list(enum option_id id)
+{
+    enum option_type type = schema_option(id)->type;
+    return type == TYPE_ENDPOINTS || type == TYPE_RANGES;
+}
+
+size_t schema_values_max(enum option_id id)
+{
+    uint64_t most = 1;
+    if (schema_is_list(id) || schema_option(id)->type == TYPE_SOURCES)
+        check(span_parse_u64(span_text(schema_option(id)->most), SIZE_MAX, &most));
+    return (size_t)most;
+}

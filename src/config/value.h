@@ -1,0 +1,30 @@
+/*
+ * value: the values of options: from a word into the settings, and from the settings to text.
+ *
+ * What is accepted depends on the option's type and limits in the schema alone; what value_put
+ * writes is accepted and means the same. Durations are a number with ms, s, m, h or d; sizes a
+ * number, or one with K, M, G or T (powers of 1024). Pure but for the settings; one thread. Of
+ * src/config alone.
+ */
+#ifndef CONFIG_VALUE_H
+#define CONFIG_VALUE_H
+
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "config/schema.h"
+#include "config/settings.h"
+
+/* Sets the option's field, or adds to its list. SYNTAX: `why` says what was expected, and nothing
+   is set. NO_MEMORY. Settings that are not yet shared. */
+must_use enum fault value_set(struct settings *s, enum option_id id, struct span word,
+                              struct buffer *why);
+
+/* How many values the option has in these settings: 0 when it is unset. */
+size_t value_count(const struct settings *s, enum option_id id);
+/* The value of this index, not quoted. False: `out` is full. */
+bool value_put(const struct settings *s, enum option_id id, size_t index, struct buffer *out);
+
+/* What is expected of the type, for messages and the manual: "a duration such as 30s or 5m". */
+const char *value_expected(enum option_type type);
+
+#endif
