@@ -5,6 +5,8 @@
 
 #include "base/encode.h"
 
+#define BYTE_ORDER_MARK SPAN("\xef\xbb\xbf") /* U+FEFF: not seen, and not meant by anybody */
+
 static struct place place_at(const struct lexer *l, size_t at)
 {
     return (struct place){l->line, (uint32_t)(at - l->line_start + 1), l->line_start};
@@ -38,12 +40,13 @@ static struct token bad(struct lexer *l, size_t at, const char *fault)
 
 static struct token bad_character(struct lexer *l, size_t at)
 {
-    uint8_t byte = l->text.data[at];
-    if (byte == 0)
+    struct span rest = span_skip(l->text, at);
+    if (rest.data[0] == 0)
         return bad(l, at, "a NUL byte; this is no text");
-    if (byte == 0xef && span_starts_with(span_skip(l->text, at), SPAN("\xef\xbb\xbf")))
+    if (span_starts_with(rest, BYTE_ORDER_MARK))
         return bad(l, at, "a byte order mark; save the file without it");
-    return bad(l, at, byte < 0x80 || byte == 0xc2 ? "a control character" : "this is not UTF-8");
+    bool is_character = rest.data[0] < 0x80 || utf8_sequence(rest) > 0;
+    return bad(l, at, is_character ? "a control character" : "this is not UTF-8");
 }
 
 /* From a # to the end of the line; true unless a character is bad: *at_out is then that. */
@@ -147,8 +150,11 @@ size_t lexer_character(struct span text, size_t at)
         return byte == '\t' ? 1 : 0;
     if (byte < 0x7f)
         return 1;
-    size_t len = utf8_sequence(span_skip(text, at));
-    return byte == 0x7f || (byte == 0xc2 && len == 2 && text.data[at + 1] < 0xa0) ? 0 : len;
+    struct span rest = span_skip(text, at);
+    bool is_c1 = byte == 0xc2 && rest.len > 1 && rest.data[1] < 0xa0;
+    if (byte == 0x7f || is_c1 || span_starts_with(rest, BYTE_ORDER_MARK))
+        return 0;
+    return utf8_sequence(rest);
 }
 
 bool lexer_needs_quotes(struct span value)

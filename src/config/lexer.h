@@ -52,7 +52,8 @@ void lexer_init(struct lexer *l, struct span text);
 struct token lexer_next(struct lexer *l); /* TOKEN_END again and again at the end */
 
 /* Bytes of the character at text.data[at]; 0 for one that no configuration may hold: control
-   characters but HT, those of C1 included (a terminal obeys them too), and what is no UTF-8. */
+   characters but HT, those of C1 included (a terminal obeys them too), the byte order mark, and
+   what is no UTF-8. */
 size_t lexer_character(struct span text, size_t at);
 
 /* `value` cannot be written as a plain word: it would be read as something else. */

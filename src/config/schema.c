@@ -130,7 +130,7 @@ const char *schema_suggest(enum block_id block, struct span name, enum option_id
 {
     const char *nearest = NULL;
     /* A third of the letters may be wrong: `bnd` is bind, but `xyz` is nothing. */
-    size_t best = name.len < 3 ? 1 : name.len / 3 + 1;
+    size_t best = name.len < 3 ? name.len : name.len / 3 + 1;
     *option_out = OPTION_COUNT;
     for (enum option_id id = 0; id < OPTION_COUNT; id++) {
         if (options[id].block != block)

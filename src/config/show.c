@@ -1,0 +1,174 @@
+/*
+ * show: config_show and config_reference (config.h): what the schema and settings say, as text.
+ *
+ * Everything comes from the rows of option.def. A word is quoted when the parser would otherwise
+ * read it as something else. Pure; any thread.
+ */
+#include "base/check.h"
+#include "config/config.h"
+#include "config/lexer.h"
+#include "config/schema.h"
+#include "config/value.h"
+
+#define VALUE_MAX 8192
+
+/* Quoted when it must be. */
+static bool put_word(struct buffer *out, enum block_id block, struct span word)
+{
+    bool is_option = block != BLOCK_TOP && schema_find_option(block, word) != OPTION_COUNT;
+    if (!is_option && !lexer_needs_quotes(word))
+        return buffer_put(out, word);
+    bool fits = buffer_put_u8(out, '"');
+    for (size_t i = 0; i < word.len; i++) {
+        if (word.data[i] == '"' || word.data[i] == '\\')
+            fits = fits && buffer_put_u8(out, '\\');
+        fits = fits && buffer_put_u8(out, word.data[i]);
+    }
+    return fits && buffer_put_u8(out, '"');
+}
+
+static bool put_value(struct buffer *out, const struct settings *s, enum option_id id, size_t index)
+{
+    struct buffer value;
+    buffer_init(&value, VALUE_MAX);
+    bool fits = value_put(s, id, index, &value) && buffer_put_u8(out, ' ') &&
+                put_word(out, schema_option(id)->block, buffer_span(&value));
+    buffer_fini(&value);
+    return fits;
+}
+
+/* The option as it is written: a list one value a line, all others in one. */
+static bool put_option(struct buffer *out, const struct settings *s, enum option_id id)
+{
+    const struct option *o = schema_option(id);
+    const char *indent = o->block == BLOCK_TOP ? "" : "    ";
+    size_t count = value_count(s, id);
+    if (count == 0)
+        return buffer_printf(out, "%s# %s: not set\n", indent, o->name);
+    bool fits = true;
+    for (size_t i = 0; i < count; i++) {
+        bool is_first = i == 0 || schema_is_list(id);
+        bool is_last = i == count - 1 || schema_is_list(id);
+        fits = fits && (!is_first || buffer_printf(out, "%s%s", indent, o->name)) &&
+               put_value(out, s, id, i) && (!is_last || buffer_put_u8(out, '\n'));
+    }
+    return fits;
+}
+
+/* The option says the same in both, as the parser would read it. */
+static bool is_same(const struct settings *a, const struct settings *b, enum option_id id)
+{
+    struct buffer x, y;
+    size_t count = value_count(a, id);
+    bool same = count == value_count(b, id);
+    buffer_init(&x, VALUE_MAX);
+    buffer_init(&y, VALUE_MAX);
+    for (size_t i = 0; same && i < count; i++) {
+        buffer_reset(&x);
+        buffer_reset(&y);
+        same = value_put(a, id, i, &x) && value_put(b, id, i, &y) &&
+               span_equal(buffer_span(&x), buffer_span(&y));
+    }
+    buffer_fini(&x);
+    buffer_fini(&y);
+    return same;
+}
+
+/* The options of a block that are to be shown; none when the block could not stand without an
+   option that is not set. */
+static size_t choose(const struct settings *s, const struct settings *defaults, bool all,
+                     enum block_id block, bool chosen_out[OPTION_COUNT])
+{
+    size_t count = 0;
+    for (enum option_id id = 0; id < OPTION_COUNT; id++) {
+        const struct option *o = schema_option(id);
+        chosen_out[id] = o->block == block && (all || o->needed || !is_same(s, defaults, id));
+        if (chosen_out[id] && o->needed && value_count(s, id) == 0)
+            return 0;
+        count += chosen_out[id] ? 1 : 0;
+    }
+    return count;
+}
+
+static bool put_block(struct buffer *out, const struct settings *s, const struct settings *defaults,
+                      bool all, enum block_id block)
+{
+    const struct block *b = schema_block(block);
+    bool chosen[OPTION_COUNT];
+    if (choose(s, defaults, all, block, chosen) == 0)
+        return true;
+    bool fits = block == BLOCK_TOP ||
+                buffer_printf(out, "%s%s%s {\n", b->name, b->argument == NULL ? "" : " ",
+                              b->argument == NULL ? "" : b->argument);
+    for (enum option_id id = 0; fits && id < OPTION_COUNT; id++)
+        if (schema_option(id)->block == block && chosen[id])
+            fits = put_option(out, s, id);
+    return fits && (block == BLOCK_TOP || buffer_put_text(out, "}\n"));
+}
+
+bool config_show(const struct settings *s, bool all, struct buffer *out)
+{
+    struct settings *defaults = settings_default("");
+    if (defaults == NULL)
+        return false;
+    bool fits = true;
+    for (enum block_id block = 0; fits && block < BLOCK_COUNT; block++)
+        fits = put_block(out, s, defaults, all, block);
+    settings_release(defaults);
+    return fits;
+}
+
+static bool put_limits(struct buffer *out, const struct option *o)
+{
+    switch (o->type) {
+    case TYPE_NUMBER:
+    case TYPE_PORT:
+    case TYPE_DURATION:
+    case TYPE_SIZE:
+        return buffer_printf(out, ", from `%s` to `%s`", o->least, o->most);
+    case TYPE_PATH:
+        return buffer_printf(out, ", of at most %s bytes", o->most);
+    case TYPE_ENDPOINTS:
+    case TYPE_RANGES:
+        return buffer_printf(out, ", at most %s", o->most);
+    case TYPE_HOSTNAME:
+    case TYPE_NEXT_HOP:
+    case TYPE_ENDPOINT:
+    case TYPE_SOURCES:
+    case TYPE_LOG_FORMAT:
+    case TYPE_LOG_LEVEL:
+        break;
+    }
+    return true;
+}
+
+/* Of one option: a line of what it takes, and its manual text. */
+static bool put_manual(struct buffer *out, const struct option *o)
+{
+    bool fits =
+        buffer_printf(out, "\n**%s**: %s", o->name, value_expected(o->type)) && put_limits(out, o);
+    if (o->value != NULL)
+        fits = fits && buffer_printf(out, "; default `%s`", o->value);
+    if (o->needed)
+        fits = fits && buffer_put_text(out, "; required");
+    return fits && buffer_printf(out, ".  \n%s\n", o->manual);
+}
+
+bool config_reference(struct buffer *out)
+{
+    bool fits = buffer_put_text(out, "## The options\n");
+    for (enum block_id block = 0; fits && block < BLOCK_COUNT; block++) {
+        const struct block *b = schema_block(block);
+        if (block == BLOCK_TOP)
+            fits = buffer_put_text(out, "\n### Outside of blocks\n");
+        else
+            fits = buffer_printf(out, "\n### %s%s%s { }\n\n%s%s\n", b->name,
+                                 b->argument == NULL ? "" : " ",
+                                 b->argument == NULL ? "" : b->argument, b->manual,
+                                 b->repeated ? " There may be several such blocks." : "");
+        for (enum option_id id = 0; fits && id < OPTION_COUNT; id++)
+            if (schema_option(id)->block == block)
+                fits = put_manual(out, schema_option(id));
+    }
+    return fits;
+}
