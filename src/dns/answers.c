@@ -36,6 +36,17 @@ struct span answer_host(const struct answer_record *record)
     return span_of(record->host, record->host_len);
 }
 
+struct endpoint answer_endpoint(struct span ip)
+{
+    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+    check(ip.len == 4 || ip.len == 16);
+    if (ip.len == 16 && memcmp(ip.data, mapped, sizeof mapped) == 0)
+        ip = span_skip(ip, sizeof mapped);
+    struct endpoint e = {.family = ip.len == 4 ? 4 : 6};
+    memcpy(e.ip, ip.data, ip.len);
+    return e;
+}
+
 static struct header read_header(struct cursor *c)
 {
     struct header h = {0};
@@ -129,16 +140,9 @@ static enum fault follow_aliases(struct span packet, size_t at, uint16_t count, 
 
 static bool read_address(struct span data, enum answer_type type, struct endpoint *address_out)
 {
-    static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
-    struct endpoint e = {.family = type == ANSWER_A ? 4 : 6};
     if (data.len != (type == ANSWER_A ? 4u : 16u))
         return false;
-    if (e.family == 6 && memcmp(data.data, mapped, sizeof mapped) == 0) {
-        e.family = 4;
-        data = span_skip(data, sizeof mapped);
-    }
-    memcpy(e.ip, data.data, data.len);
-    *address_out = e;
+    *address_out = answer_endpoint(data);
     return true;
 }
 

@@ -26,7 +26,7 @@ enum answer_type {
 };
 
 struct answer_record {
-    struct endpoint address; /* A, AAAA: without a port; an IPv4-mapped one is given as IPv4 */
+    struct endpoint address; /* A, AAAA: by answer_endpoint */
     uint16_t preference;     /* MX, and the following */
     bool is_root;            /* the host is "." */
     uint8_t host_len;        /* 0 for the root and for a name that no host may have */
@@ -40,6 +40,10 @@ struct answer {
 };
 
 struct span answer_host(const struct answer_record *record);
+
+/* Of 4 or 16 bytes, without a port; an IPv4-mapped address becomes IPv4 (RFC 4291 2.5.5.2), so that
+   nobody is known by two. */
+struct endpoint answer_endpoint(struct span ip);
 
 /*
  * `name` and `type` (A, AAAA or MX) are what was asked. Aliases in the packet are followed. Of more

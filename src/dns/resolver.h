@@ -17,6 +17,12 @@
 #define RESOLVER_HOSTS_MAX     20 /* of one domain; the best ones */
 #define RESOLVER_ADDRESSES_MAX 8  /* of one host */
 
+/* Bounds of resolve.ttl_ms, whatever the DNS says. */
+#define RESOLVER_TTL_MIN_MS       INT64_C(5000)
+#define RESOLVER_TTL_MAX_MS       INT64_C(3600000)
+#define RESOLVER_TTL_FAULT_MAX_MS INT64_C(300000)
+#define RESOLVER_TTL_DOUBT_MS     INT64_C(30000) /* of DNS_TEMPORARY */
+
 struct resolver;
 
 struct resolver_settings {
@@ -24,7 +30,8 @@ struct resolver_settings {
     struct endpoint server;     /* family 0: as the system has it */
     int64_t timeout_ms;         /* for a whole RESOLVE */
     uint16_t port;              /* put into every address of the route */
-    const struct endpoint *own; /* our own addresses (ports ignored): a host that has one is us */
+    const struct endpoint *own; /* our own addresses (ports ignored): a host that has one is us,
+                                   but for a next hop that was configured (`is_host`) */
     size_t own_count;
 };
 
