@@ -28,6 +28,7 @@ struct sim {
     struct list machines;
     struct loop *running; /* whose turn it is, or NULL */
     bool has_death;
+    struct dns *dns; /* lookup.c; NULL until somebody needs it */
 };
 
 struct partition {
@@ -106,6 +107,9 @@ void network_bury(struct loop *l);
 void network_life_died(struct world *w);
 void network_free_ports(struct machine *m);
 
+/* lookup.c */
+void dns_free(struct sim *s);
+
 /* store.c */
 void store_life_died(struct machine *m, bool power_cut);
 void store_free_all(struct machine *m);
@@ -127,7 +131,8 @@ enum note {
     NOTE_SYNC,
     NOTE_NAME,
     NOTE_DEATH,
-    NOTE_SCENARIO
+    NOTE_SCENARIO,
+    NOTE_LOOKUP
 };
 
 #endif

@@ -93,6 +93,7 @@ void sim_free(struct sim *s)
     heap_fini(&s->events);
     while (!list_empty(&s->machines))
         machine_free(container_of(s->machines.next, struct machine, node));
+    dns_free(s);
     free(s);
 }
 
