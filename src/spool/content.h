@@ -5,6 +5,8 @@
  * number, so that a reader verifies a block before its first byte leaves. Written by jobs of the
  * disk pool: create, blocks, then finish, which syncs file and directory; only then may the
  * ACCEPTED record be appended. One job of a content at a time; it belongs to whoever sends them.
+ * After a failed write only DROP (or content_fini) is left; WRITE and FINISH fault.
+ * Memory: one block while it is open.
  */
 #ifndef SPOOL_CONTENT_H
 #define SPOOL_CONTENT_H
@@ -41,11 +43,20 @@ struct content {
         bytes; /* WRITE: in, the sender's until the answer; READ: out, valid until the next step */
     enum fault fault; /* out: DISK_FULL, DISK_ERROR, DAMAGED, NO_MEMORY, NOT_FOUND */
     struct file *file;
-    uint8_t *block; /* what is gathered or was read */
-    uint32_t block_len;
+    uint8_t *block;     /* what is gathered, or header and bytes that were read */
+    uint32_t block_len; /* of what is gathered */
+    bool is_created;    /* the file is ours to unlink */
+    bool is_over;       /* READ: the last block was given; else: a write has failed */
     uint64_t block_number;
     uint64_t total_bytes; /* written or read so far */
 };
+
+/*
+ * Tools and tests that have no actors: begins zeroed `c` for a disk, and does a step at once, on
+ * the caller's thread; it blocks. `fault` and `bytes` tell the result. The job does the same.
+ */
+void content_begin(struct content *c, struct disk *d, struct id id);
+void content_do(struct content *c, enum content_step step);
 
 struct spool;
 void content_init(struct content *c, struct spool *s, struct id id);
