@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sim/content.h"
+#include "sim/image.h"
 #include "sim/inside.h"
 
 struct store {
@@ -31,7 +31,7 @@ struct store {
 struct inode {
     struct list node; /* in store.inodes */
     struct store *store;
-    struct content *content;
+    struct image *image;
     uint32_t references; /* names, changes and open files */
     uint32_t opens;
     bool is_named; /* scratch of count_used */
@@ -70,7 +70,7 @@ static struct inode *inode_new(struct store *store)
     struct inode *inode = calloc(1, sizeof *inode);
     check(inode != NULL);
     inode->store = store;
-    inode->content = content_new();
+    inode->image = image_new();
     inode->references = 1;
     list_append(&store->inodes, &inode->node);
     return inode;
@@ -83,8 +83,8 @@ static void inode_forget(struct inode *inode)
     check(inode->references > 0);
     if (--inode->references > 0)
         return;
-    inode->store->held -= content_blocks(inode->content);
-    content_free(inode->content);
+    inode->store->held -= image_blocks(inode->image);
+    image_free(inode->image);
     list_remove(&inode->node);
     free(inode);
 }
@@ -241,7 +241,7 @@ void machine_disk(struct machine *m, const char *path, uint64_t bytes)
     check(s != NULL);
     s->sim = m->sim;
     s->path = path;
-    s->blocks = bytes / CONTENT_BLOCK_BYTES;
+    s->blocks = bytes / IMAGE_BLOCK_BYTES;
     list_init(&s->inodes);
     list_init(&s->cached);
     list_init(&s->durable);
@@ -253,7 +253,7 @@ void machine_disk_resize(struct machine *m, const char *path, uint64_t bytes)
 {
     struct store *s = store_find(m, path);
     check(s != NULL);
-    s->blocks = bytes / CONTENT_BLOCK_BYTES;
+    s->blocks = bytes / IMAGE_BLOCK_BYTES;
 }
 
 static void directory_clear(struct list *directory)
@@ -276,10 +276,10 @@ static void power_cut(struct store *s)
     list_each(node, &s->inodes)
     {
         struct inode *inode = container_of(node, struct inode, node);
-        s->held -= content_blocks(inode->content);
-        content_power_cut(inode->content, &s->sim->random);
-        sim_note(s->sim, NOTE_DEATH, content_size(inode->content));
-        s->held += content_blocks(inode->content);
+        s->held -= image_blocks(inode->image);
+        image_power_cut(inode->image, &s->sim->random);
+        sim_note(s->sim, NOTE_DEATH, image_size(inode->image));
+        s->held += image_blocks(inode->image);
     }
 }
 
@@ -316,7 +316,7 @@ static uint64_t count_used(struct store *s)
     {
         struct inode *inode = container_of(node, struct inode, node);
         if (inode->is_named || inode->opens > 0)
-            blocks += content_blocks(inode->content);
+            blocks += image_blocks(inode->image);
         inode->is_named = false;
     }
     return blocks;
@@ -335,11 +335,11 @@ static void write_back(struct store *s)
     list_each(node, &s->inodes)
     {
         struct inode *inode = container_of(node, struct inode, node);
-        if (content_is_dirty(inode->content) && random_below(r, ++count) == 0)
+        if (image_is_dirty(inode->image) && random_below(r, ++count) == 0)
             chosen = inode;
     }
     if (chosen != NULL)
-        content_write_back(chosen->content, r);
+        image_write_back(chosen->image, r);
 }
 
 /* Operations
@@ -501,7 +501,7 @@ enum fault disk_room(struct disk *d, uint64_t *bytes_free_out)
     if (!begin_operation(d->world, d->store, CHEAP))
         return FAULT_DISK_ERROR;
     uint64_t used = count_used(d->store);
-    *bytes_free_out = used < d->store->blocks ? (d->store->blocks - used) * CONTENT_BLOCK_BYTES : 0;
+    *bytes_free_out = used < d->store->blocks ? (d->store->blocks - used) * IMAGE_BLOCK_BYTES : 0;
     return FAULT_NONE;
 }
 
@@ -558,7 +558,7 @@ enum fault file_size(struct file *f, uint64_t *bytes_out)
 {
     if (f->world->death != SIM_ALIVE)
         return FAULT_DISK_ERROR;
-    *bytes_out = content_size(f->inode->content);
+    *bytes_out = image_size(f->inode->image);
     return FAULT_NONE;
 }
 
@@ -569,7 +569,7 @@ enum fault file_read(struct file *f, uint64_t offset, void *bytes_out, size_t le
         return FAULT_DISK_ERROR;
     if (random_chance(&sim->random, sim->options.read_error))
         return FAULT_DISK_ERROR;
-    *got_out = content_read(f->inode->content, offset, bytes_out, len);
+    *got_out = image_read(f->inode->image, offset, bytes_out, len);
     sim_note(sim, NOTE_READ, offset);
     sim_note_bytes(sim, NOTE_READ, span_of(bytes_out, *got_out));
     return FAULT_NONE;
@@ -582,7 +582,7 @@ static size_t fit(struct inode *inode, uint64_t offset, size_t len)
     struct store *s = inode->store;
     for (int i = 0; i < 2; i++) {
         uint64_t room = s->held < s->blocks ? s->blocks - s->held : 0;
-        size_t fits = content_fits(inode->content, offset, len, room);
+        size_t fits = image_fits(inode->image, offset, len, room);
         if (fits == len || i == 1)
             return fits;
         sync_names(s);
@@ -592,9 +592,9 @@ static size_t fit(struct inode *inode, uint64_t offset, size_t len)
 
 static void put(struct inode *inode, uint64_t offset, struct span bytes)
 {
-    inode->store->held -= content_blocks(inode->content);
-    content_write(inode->content, offset, bytes);
-    inode->store->held += content_blocks(inode->content);
+    inode->store->held -= image_blocks(inode->image);
+    image_write(inode->image, offset, bytes);
+    inode->store->held += image_blocks(inode->image);
 }
 
 /* A failed write: a piece at its end, or in its middle, is not written. */
@@ -660,20 +660,20 @@ enum fault file_write(struct file *f, uint64_t offset, const struct span *parts,
 enum fault file_sync(struct file *f)
 {
     struct sim *sim = f->world->sim;
-    struct content *content = f->inode->content;
+    struct image *image = f->inode->image;
     if (!begin_operation(f->world, f->inode->store, COSTLY))
         return FAULT_DISK_ERROR;
     bool dies = is_last_operation(f->world);
-    sim_note(sim, NOTE_SYNC, content_size(content));
+    sim_note(sim, NOTE_SYNC, image_size(image));
     if (dies) {
         if (is_heads(sim))
-            content_sync(content);
+            image_sync(image);
         return die(f->world);
     }
     if (random_chance(&sim->random, sim->options.sync_error)) {
-        content_sync_fail(content, &sim->random);
+        image_sync_fail(image, &sim->random);
         return FAULT_DISK_ERROR;
     }
-    content_sync(content);
+    image_sync(image);
     return FAULT_NONE;
 }

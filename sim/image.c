@@ -1,7 +1,7 @@
 /*
- * content: see content.h.
+ * image: see image.h.
  */
-#include "sim/content.h"
+#include "sim/image.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ struct unsynced {
     uint8_t bytes[];
 };
 
-struct content {
+struct image {
     uint8_t *cached, *durable; /* zeros from their size on, up to `capacity` */
     uint64_t size, durable_size;
     uint64_t capacity;
@@ -29,15 +29,15 @@ struct content {
     bool has_lost; /* bytes that are cached, but are not durable and never will be */
 };
 
-struct content *content_new(void)
+struct image *image_new(void)
 {
-    struct content *c = calloc(1, sizeof *c);
+    struct image *c = calloc(1, sizeof *c);
     check(c != NULL);
     c->end = &c->first;
     return c;
 }
 
-static void forget_unsynced(struct content *c)
+static void forget_unsynced(struct image *c)
 {
     for (struct unsynced *u; (u = c->first) != NULL;) {
         c->first = u->next;
@@ -47,7 +47,7 @@ static void forget_unsynced(struct content *c)
     c->unsynced_count = 0;
 }
 
-void content_free(struct content *c)
+void image_free(struct image *c)
 {
     forget_unsynced(c);
     free(c->cached);
@@ -56,17 +56,17 @@ void content_free(struct content *c)
     free(c);
 }
 
-uint64_t content_size(const struct content *c)
+uint64_t image_size(const struct image *c)
 {
     return c->size;
 }
 
-uint64_t content_blocks(const struct content *c)
+uint64_t image_blocks(const struct image *c)
 {
     return c->blocks;
 }
 
-size_t content_read(const struct content *c, uint64_t offset, void *bytes_out, size_t len)
+size_t image_read(const struct image *c, uint64_t offset, void *bytes_out, size_t len)
 {
     if (offset >= c->size)
         return 0;
@@ -76,19 +76,19 @@ size_t content_read(const struct content *c, uint64_t offset, void *bytes_out, s
     return n;
 }
 
-static bool has_block(const struct content *c, uint64_t block)
+static bool has_block(const struct image *c, uint64_t block)
 {
-    return block < c->capacity / CONTENT_BLOCK_BYTES && c->is_allocated[block] != 0;
+    return block < c->capacity / IMAGE_BLOCK_BYTES && c->is_allocated[block] != 0;
 }
 
-size_t content_fits(const struct content *c, uint64_t offset, size_t len, uint64_t blocks)
+size_t image_fits(const struct image *c, uint64_t offset, size_t len, uint64_t blocks)
 {
     uint64_t end = offset + len;
     uint64_t at = offset;
     while (at < end) {
-        if (!has_block(c, at / CONTENT_BLOCK_BYTES) && blocks-- == 0)
+        if (!has_block(c, at / IMAGE_BLOCK_BYTES) && blocks-- == 0)
             return at - offset;
-        at = (at / CONTENT_BLOCK_BYTES + 1) * CONTENT_BLOCK_BYTES;
+        at = (at / IMAGE_BLOCK_BYTES + 1) * IMAGE_BLOCK_BYTES;
     }
     return len;
 }
@@ -101,9 +101,9 @@ static uint8_t *grown(uint8_t *bytes, uint64_t old_len, uint64_t len)
     return bytes;
 }
 
-static void reserve(struct content *c, uint64_t end)
+static void reserve(struct image *c, uint64_t end)
 {
-    uint64_t capacity = c->capacity == 0 ? CONTENT_BLOCK_BYTES : c->capacity;
+    uint64_t capacity = c->capacity == 0 ? IMAGE_BLOCK_BYTES : c->capacity;
     while (capacity < end)
         capacity *= 2;
     if (capacity == c->capacity)
@@ -111,24 +111,24 @@ static void reserve(struct content *c, uint64_t end)
     c->cached = grown(c->cached, c->capacity, capacity);
     c->durable = grown(c->durable, c->capacity, capacity);
     c->is_allocated =
-        grown(c->is_allocated, c->capacity / CONTENT_BLOCK_BYTES, capacity / CONTENT_BLOCK_BYTES);
+        grown(c->is_allocated, c->capacity / IMAGE_BLOCK_BYTES, capacity / IMAGE_BLOCK_BYTES);
     c->capacity = capacity;
 }
 
-static void allocate(struct content *c, uint64_t offset, uint64_t end)
+static void allocate(struct image *c, uint64_t offset, uint64_t end)
 {
-    for (uint64_t b = offset / CONTENT_BLOCK_BYTES; b * CONTENT_BLOCK_BYTES < end; b++) {
+    for (uint64_t b = offset / IMAGE_BLOCK_BYTES; b * IMAGE_BLOCK_BYTES < end; b++) {
         c->blocks += !c->is_allocated[b];
         c->is_allocated[b] = 1;
     }
 }
 
-void content_write(struct content *c, uint64_t offset, struct span bytes)
+void image_write(struct image *c, uint64_t offset, struct span bytes)
 {
     if (bytes.len == 0)
         return;
     uint64_t end = offset + bytes.len;
-    size_t sectors = (end - 1) / CONTENT_SECTOR_BYTES - offset / CONTENT_SECTOR_BYTES + 1;
+    size_t sectors = (end - 1) / IMAGE_SECTOR_BYTES - offset / IMAGE_SECTOR_BYTES + 1;
     struct unsynced *u = malloc(sizeof *u + bytes.len + sectors);
     check(u != NULL);
     *u = (struct unsynced){.offset = offset, .len = bytes.len, .sectors = sectors};
@@ -146,11 +146,11 @@ void content_write(struct content *c, uint64_t offset, struct span bytes)
 }
 
 /* Decides about the write's share in its i-th sector, once. */
-static void settle(struct content *c, struct unsynced *u, size_t i, bool keep)
+static void settle(struct image *c, struct unsynced *u, size_t i, bool keep)
 {
-    uint64_t sector = (u->offset / CONTENT_SECTOR_BYTES + i) * CONTENT_SECTOR_BYTES;
+    uint64_t sector = (u->offset / IMAGE_SECTOR_BYTES + i) * IMAGE_SECTOR_BYTES;
     uint64_t from = sector > u->offset ? sector : u->offset;
-    uint64_t to = sector + CONTENT_SECTOR_BYTES;
+    uint64_t to = sector + IMAGE_SECTOR_BYTES;
     if (u->is_settled[i])
         return;
     u->is_settled[i] = 1;
@@ -159,7 +159,7 @@ static void settle(struct content *c, struct unsynced *u, size_t i, bool keep)
         memcpy(c->durable + from, u->bytes + (from - u->offset), to - from);
 }
 
-void content_sync(struct content *c)
+void image_sync(struct image *c)
 {
     for (struct unsynced *u = c->first; u != NULL; u = u->next) {
         if (memchr(u->is_settled, 1, u->sectors) == NULL)
@@ -185,7 +185,7 @@ static uint32_t draw_chance(struct random *r)
     }
 }
 
-static void settle_by_chance(struct content *c, struct random *r)
+static void settle_by_chance(struct image *c, struct random *r)
 {
     uint32_t chance = draw_chance(r);
     for (struct unsynced *u = c->first; u != NULL; u = u->next)
@@ -195,7 +195,7 @@ static void settle_by_chance(struct content *c, struct random *r)
 
 /* What Linux does since PostgreSQL found out in 2018: the pages that could not be written are
    marked clean, and the next fsync has nothing to do. */
-void content_sync_fail(struct content *c, struct random *r)
+void image_sync_fail(struct image *c, struct random *r)
 {
     if (random_chance(r, 300000))
         return;
@@ -204,31 +204,31 @@ void content_sync_fail(struct content *c, struct random *r)
     forget_unsynced(c);
 }
 
-bool content_is_dirty(const struct content *c)
+bool image_is_dirty(const struct image *c)
 {
     return c->first != NULL || c->durable_size != c->size;
 }
 
-static void write_back_size(struct content *c, struct random *r)
+static void write_back_size(struct image *c, struct random *r)
 {
     if (c->durable_size < c->size)
         c->durable_size += 1 + random_below(r, c->size - c->durable_size);
 }
 
 /* As the disk writes a sector whole, the shares of all writes in it go together. */
-static void write_back_sector(struct content *c, uint64_t sector)
+static void write_back_sector(struct image *c, uint64_t sector)
 {
     for (struct unsynced *u = c->first; u != NULL; u = u->next) {
-        uint64_t first = u->offset / CONTENT_SECTOR_BYTES;
+        uint64_t first = u->offset / IMAGE_SECTOR_BYTES;
         if (sector >= first && sector - first < u->sectors)
             settle(c, u, sector - first, true);
     }
 }
 
-void content_write_back(struct content *c, struct random *r)
+void image_write_back(struct image *c, struct random *r)
 {
     if (random_chance(r, 200000)) {
-        content_sync(c);
+        image_sync(c);
         return;
     }
     if (random_chance(r, 500000))
@@ -242,10 +242,10 @@ void content_write_back(struct content *c, struct random *r)
     uint64_t count = 1 + random_below(r, u->sectors - from);
     count = count < 16 ? count : 16;
     for (uint64_t i = from; i < from + count; i++)
-        write_back_sector(c, u->offset / CONTENT_SECTOR_BYTES + i);
+        write_back_sector(c, u->offset / IMAGE_SECTOR_BYTES + i);
 }
 
-static void cut_size(struct content *c, struct random *r)
+static void cut_size(struct image *c, struct random *r)
 {
     if (c->size == c->durable_size)
         return;
@@ -261,14 +261,14 @@ static void cut_size(struct content *c, struct random *r)
         break;
     }
     memset(c->durable + c->durable_size, 0, c->size - c->durable_size);
-    for (uint64_t b = (c->durable_size + CONTENT_BLOCK_BYTES - 1) / CONTENT_BLOCK_BYTES;
-         b < c->capacity / CONTENT_BLOCK_BYTES; b++) {
+    for (uint64_t b = (c->durable_size + IMAGE_BLOCK_BYTES - 1) / IMAGE_BLOCK_BYTES;
+         b < c->capacity / IMAGE_BLOCK_BYTES; b++) {
         c->blocks -= c->is_allocated[b];
         c->is_allocated[b] = 0;
     }
 }
 
-void content_power_cut(struct content *c, struct random *r)
+void image_power_cut(struct image *c, struct random *r)
 {
     settle_by_chance(c, r);
     cut_size(c, r);
