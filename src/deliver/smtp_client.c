@@ -598,6 +598,11 @@ static bool take_line(struct client *c, struct span input, size_t *used_out)
 
 /* Steps ------------------------------------------------------------------------------------- */
 
+static bool in_envelope(const struct client *c)
+{
+    return c->phase >= CLIENT_RSET && c->phase <= CLIENT_DATA;
+}
+
 /* Something that is wanted before any more input. A reply is not read before there was room to
  * write its command. */
 static bool wants_first(struct client *c, enum client_want *want_out)
@@ -617,7 +622,7 @@ static bool wants_first(struct client *c, enum client_want *want_out)
         return true;
     }
     *want_out = c->phase == CLIENT_IDLE ? CLIENT_WANT_IDLE : CLIENT_WANT_INPUT;
-    if (c->phase < CLIENT_RSET || c->phase > CLIENT_DATA)
+    if (!in_envelope(c) || c->put != c->awaited)
         return false;
     put_commands(c);
     return c->put == c->awaited && !c->output.full;
@@ -626,21 +631,19 @@ static bool wants_first(struct client *c, enum client_want *want_out)
 enum client_want client_step(struct client *c, struct span input, size_t *used_out)
 {
     enum client_want want;
+    bool more = true;
     *used_out = 0;
-    while (!wants_first(c, &want)) {
-        size_t used;
-        struct span rest = span_skip(input, *used_out);
-        if (c->output.full) {
+    while (more && !wants_first(c, &want)) {
+        size_t used = 0;
+        if (c->output.full)
             client_lost(c, FAULT_NO_MEMORY);
-            continue;
-        }
-        if (rest.len == 0)
-            break;
-        bool taken = take_line(c, rest, &used);
+        else
+            more = take_line(c, span_skip(input, *used_out), &used);
         *used_out += used;
-        if (!taken)
-            break;
     }
+    /* Only when all that came is read, so that a refused MAIL stops the next window. */
+    if (!more && in_envelope(c))
+        put_commands(c);
     return want;
 }
 

@@ -76,7 +76,7 @@ static void script_line(struct script *s, const char *line, int number)
 {
     if (line[0] == '#' || line[0] == '\0')
         return;
-    if (strchr("SCTDROQLXI", line[0]) == NULL || strchr(":~", line[1]) == NULL)
+    if (strchr("SCTDROQLXIN", line[0]) == NULL || strchr(":~", line[1]) == NULL)
         fail_msg("%s:%d: what is: %s", s->path, number, line);
     size_t from = s->bytes.len;
     put_escaped(&s->bytes, line[2] == ' ' ? line + 3 : line + 2);
@@ -280,6 +280,19 @@ static void expect_state(struct run *r, bool is)
         fail_msg("%s:%d: it is not so", r->script->path, r->at->line);
 }
 
+/* A new connection; the script left nothing unsaid about the one before. */
+static void renew(struct run *r)
+{
+    expect_line(r, &r->output, SPAN(""));
+    expect_line(r, &r->results, SPAN(""));
+    expect_state(r, r->begun == r->over);
+    client_free(r->client);
+    r->client = client_new(&limits, "me.example");
+    assert_non_null(r->client);
+    r->content_wanted = r->closed = r->idle = false;
+    r->begun = r->over = r->contents = 0;
+}
+
 /* `strict`: what the script expects must come; else only the peer's and the owner's part is
    played. */
 static void play(struct run *r, const struct event *e, size_t piece, bool strict)
@@ -299,6 +312,13 @@ static void play(struct run *r, const struct event *e, size_t piece, bool strict
         r->content_wanted = false;
         if (span_equal(e->text, SPAN("end")) && client_content_end(r->client) && strict)
             assert_int_equal(client_phase(r->client), CLIENT_DOT);
+        break;
+    case 'N':
+        if (!strict) {
+            buffer_reset(&r->output);
+            buffer_reset(&r->results);
+        }
+        renew(r);
         break;
     case 'Q':
         client_quit(r->client);
@@ -403,7 +423,7 @@ static void run_broken(const struct script *s, size_t event, size_t byte, struct
     if (was_dot && under_way && run.contents == run.begun)
         assert_true(client_outcome(run.client)->in_doubt);
     /* What the script would have sent after it is deferred at once. */
-    for (size_t i = event + 1; i < s->count; i++) {
+    for (size_t i = event; i < s->count; i++) {
         if (s->events[i].kind == 'T') {
             begin(&run, s->events[i].text);
             assert_int_equal(run.begun, run.over);
