@@ -68,6 +68,13 @@ bool buffer_fit(struct buffer *b, size_t capacity)
     return true;
 }
 
+struct buffer buffer_take(struct buffer *b)
+{
+    struct buffer taken = *b;
+    buffer_init(b, taken.max);
+    return taken;
+}
+
 uint8_t *buffer_reserve(struct buffer *b, size_t n)
 {
     check(b->len <= b->capacity);

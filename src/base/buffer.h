@@ -41,6 +41,9 @@ void buffer_commit(struct buffer *b, size_t n);
    beforehand, and to give back what is not needed. False: short of memory, nothing has changed. */
 bool buffer_fit(struct buffer *b, size_t capacity);
 
+/* Gives bytes and memory away; `b` is empty and keeps its max. */
+struct buffer buffer_take(struct buffer *b);
+
 /* Drops the first n bytes (n <= len) and moves the rest to the front. */
 void buffer_consume(struct buffer *b, size_t n);
 

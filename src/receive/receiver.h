@@ -27,6 +27,7 @@ struct receiver_settings {
     uint32_t sessions_per_client_max;       /* of one address (IPv6: one /64), on this worker */
     int64_t command_timeout_ms;             /* RFC 5321 4.5.3.2.7: 5 minutes */
     int64_t data_timeout_ms;                /* between two pieces of content */
+    int64_t session_time_max_ms;            /* of a whole session; 0: no limit */
     uint64_t memory_bytes_max;              /* of drafts and envelopes under way */
     uint32_t hops_max;                      /* Received fields (RFC 5321 6.3) */
     const struct address_range *relay_from; /* clients that may relay */
@@ -34,7 +35,8 @@ struct receiver_settings {
     uint32_t appends_max; /* credits with the spool */
 };
 
-/* Figures for status; written by the worker, read by anybody. */
+/* Figures for status; written by the worker, read by anybody. `refused`: messages, after their
+ * data. `copies`: times that some content was copied; a message that comes alone costs one. */
 struct receiver_counters {
     uint64_t sessions, sessions_open, sessions_refused, messages, recipients, bytes, refused,
         copies;
@@ -45,7 +47,9 @@ must_use enum fault receiver_new(struct actor *worker, const struct receiver_set
                                  struct receiver **receiver_out);
 /* Accepts on an inherited descriptor (os/socket.h) from now on. */
 must_use enum fault receiver_listen(struct receiver *r, int descriptor);
-/* An APPEND, ACCEPTED or JOB letter of the receiver's came back; false: it is not the receiver's.
+/*
+ * A letter came back; false: it is not the receiver's. Its own are APPENDs of ACCEPTED records,
+ * ACCEPTED, and JOBs that write, finish or drop a content; nobody else on the worker sends such.
  */
 bool receiver_on_letter(struct receiver *r, struct letter *letter);
 /* No new sessions; those that are idle get 421, the others after their message. */

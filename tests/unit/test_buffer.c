@@ -165,6 +165,20 @@ static void a_known_length_is_fitted_exactly(void **state)
     buffer_fini(&b);
 }
 
+static void taking_leaves_an_empty_buffer(void **state)
+{
+    (void)state;
+    struct buffer b;
+    buffer_init(&b, 10);
+    assert_true(buffer_put_text(&b, "abc"));
+    struct buffer taken = buffer_take(&b);
+    expect_span(buffer_span(&taken), SPAN("abc"));
+    assert_null(b.data);
+    assert_int_equal(b.max, 10);
+    buffer_fini(&taken);
+    buffer_fini(&b);
+}
+
 static void fit_less_than_is_there(void)
 {
     struct buffer b;
@@ -216,6 +230,7 @@ int main(void)
         cmocka_unit_test(consume_moves_the_rest),
         cmocka_unit_test(giving_memory_back_keeps_the_limit),
         cmocka_unit_test(a_known_length_is_fitted_exactly),
+        cmocka_unit_test(taking_leaves_an_empty_buffer),
         cmocka_unit_test(misuse_aborts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

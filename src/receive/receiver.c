@@ -1,0 +1,164 @@
+#include "receive/receiver.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "receive/conversation.h"
+#include "receive/receiver_inside.h"
+#include "receive/transaction.h"
+
+struct listener {
+    struct list node;
+    struct socket *socket;
+};
+
+/* Turning away -------------------------------------------------------------------------------- */
+
+static void nothing_of_bytes(void *context, struct span bytes)
+{
+    (void)context, (void)bytes;
+}
+
+static void nothing_of_sent(void *context)
+{
+    (void)context;
+}
+
+static void nothing_of_end(void *context, enum fault fault)
+{
+    (void)context, (void)fault;
+}
+
+static const struct socket_events deaf = {
+    .on_bytes = nothing_of_bytes, .on_sent = nothing_of_sent, .on_end = nothing_of_end};
+
+/* One line, and good-bye. A new connection takes so few bytes at once. */
+static void turn_away(struct receiver *r, struct socket *socket, struct endpoint client,
+                      const char *enhanced, const char *text)
+{
+    char line[400], address[ENDPOINT_TEXT_MAX];
+    int len =
+        snprintf(line, sizeof line, "421 %s %.255s %s\r\n", enhanced, r->settings->hostname, text);
+    struct span part = span_of(line, (size_t)len);
+    socket_adopt(socket, &deaf, r);
+    (void)socket_send(socket, &part, 1);
+    socket_close(socket);
+    receiver_count(&r->counts.sessions_refused, 1);
+    LOG(r->log, EVENT_SESSION_REFUSED, log_span("client", endpoint_format(client, address)),
+        log_text("why", text));
+}
+
+static void on_accept(void *context, struct socket *connection, struct endpoint client)
+{
+    struct receiver *r = context;
+    if (r->conversation_count >= r->settings->sessions_max) {
+        turn_away(r, connection, client, "4.3.2", "too many connections, try again later");
+        return;
+    }
+    enum fault fault = client_limit_take(&r->clients, client);
+    if (fault == FAULT_LIMIT)
+        turn_away(r, connection, client, "4.7.0", "too many connections from your address");
+    else if (fault != FAULT_NONE)
+        turn_away(r, connection, client, fault_enhanced(fault), fault_text(fault));
+    else if (conversation_open(r, connection, client) != FAULT_NONE)
+        receiver_count(&r->counts.sessions_refused, 1);
+}
+
+static const struct socket_events listening = {.on_accept = on_accept};
+
+/* The receiver -------------------------------------------------------------------------------- */
+
+enum fault receiver_new(struct actor *worker, const struct receiver_settings *settings,
+                        struct spool *spool, struct actor *queue, struct receiver **receiver_out)
+{
+    uint64_t secret;
+    int64_t shortest_ms = settings->command_timeout_ms < settings->data_timeout_ms
+                              ? settings->command_timeout_ms
+                              : settings->data_timeout_ms;
+    check(shortest_ms > 0 && settings->appends_max > 0);
+    struct receiver *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return FAULT_NO_MEMORY;
+    r->worker = worker;
+    r->loop = actor_loop(worker);
+    r->log = actor_log(worker);
+    r->settings = settings;
+    r->spool = spool;
+    r->queue = queue;
+    r->timer_period_us = shortest_ms * 1000;
+    list_init(&r->listeners);
+    list_init(&r->conversations);
+    list_init(&r->transactions);
+    credit_init(&r->appends, settings->appends_max);
+    loop_random(r->loop, &secret, sizeof secret);
+    client_limit_init(&r->clients, settings->sessions_per_client_max, secret);
+    *receiver_out = r;
+    return FAULT_NONE;
+}
+
+static void close_listeners(struct receiver *r)
+{
+    for (struct list *node; (node = list_take_first(&r->listeners)) != NULL;) {
+        struct listener *l = container_of(node, struct listener, node);
+        socket_close(l->socket);
+        free(l);
+    }
+}
+
+enum fault receiver_listen(struct receiver *r, int descriptor)
+{
+    struct listener *l = calloc(1, sizeof *l);
+    if (l == NULL)
+        return FAULT_NO_MEMORY;
+    enum fault fault = socket_listen_on(r->loop, descriptor, &listening, r, &l->socket);
+    if (fault != FAULT_NONE) {
+        free(l);
+        return fault;
+    }
+    list_append(&r->listeners, &l->node);
+    return FAULT_NONE;
+}
+
+bool receiver_on_letter(struct receiver *r, struct letter *letter)
+{
+    (void)r;
+    return transaction_on_letter(letter);
+}
+
+void receiver_stop(struct receiver *r)
+{
+    r->is_stopping = true;
+    close_listeners(r);
+    list_each(node, &r->conversations) conversation_stop(conversation_of(node));
+}
+
+bool receiver_is_idle(const struct receiver *r)
+{
+    return r->conversation_count == 0 && list_empty(&r->transactions);
+}
+
+void receiver_counters(const struct receiver *r, struct receiver_counters *counters_out)
+{
+#define READ(name) counters_out->name = atomic_load_explicit(&r->counts.name, memory_order_relaxed)
+    READ(sessions);
+    READ(sessions_open);
+    READ(sessions_refused);
+    READ(messages);
+    READ(recipients);
+    READ(bytes);
+    READ(refused);
+    READ(copies);
+#undef READ
+}
+
+void receiver_free(struct receiver *r)
+{
+    if (r == NULL)
+        return;
+    close_listeners(r);
+    list_each(node, &r->conversations) conversation_close(conversation_of(node), "the end");
+    list_each(node, &r->transactions) transaction_free(transaction_of(node));
+    client_limit_fini(&r->clients);
+    free(r);
+}
