@@ -302,14 +302,25 @@ void watch_again(struct loop *l, struct watch *w)
         list_append(&l->again, &w->again);
 }
 
-void watch_close(struct loop *l, struct watch *w)
+static void watch_end(struct loop *l, struct watch *w)
 {
     check(!w->is_dead);
     w->is_dead = true;
     l->watch_count--;
-    close(w->descriptor);
     list_remove(&w->again);
     list_append(&l->dead, &w->again);
     if (!l->is_dispatching)
         bury(l);
+}
+
+void watch_close(struct loop *l, struct watch *w)
+{
+    close(w->descriptor);
+    watch_end(l, w);
+}
+
+void watch_release(struct loop *l, struct watch *w)
+{
+    watch_suspend(l, w);
+    watch_end(l, w);
 }

@@ -62,5 +62,7 @@ must_use enum fault watch_resume(struct loop *l, struct watch *w, uint32_t event
 void watch_again(struct loop *l, struct watch *w);
 /* Closes the descriptor; on_dead follows, from here or from the end of the running poll. */
 void watch_close(struct loop *l, struct watch *w);
+/* The same, but the descriptor stays open: it is somebody else's. */
+void watch_release(struct loop *l, struct watch *w);
 
 #endif
