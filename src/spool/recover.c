@@ -437,17 +437,31 @@ static struct place place_told(const struct recovery *r, const struct found_plac
     return (struct place){r->segments[p->segment].number, p->offset, p->bytes};
 }
 
+static struct recovered_place tell(const struct recovery *r, const struct found *f)
+{
+    return (struct recovered_place){f->id, f->version, f->in_file, place_told(r, &f->base),
+                                    place_told(r, &f->state)};
+}
+
 bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out)
 {
     while (*at < r->table.count) {
         const struct found *f = recover_table_at(&r->table, (uint32_t)(*at)++);
-        if (!recovery_lives(f))
-            continue;
-        *place_out = (struct recovered_place){f->id, f->version, f->in_file,
-                                              place_told(r, &f->base), place_told(r, &f->state)};
-        return true;
+        if (recovery_lives(f)) {
+            *place_out = tell(r, f);
+            return true;
+        }
     }
     return false;
+}
+
+bool recovery_place_of(const struct recovery *r, struct id id, struct recovered_place *place_out)
+{
+    const struct found *f = recover_table_get(&r->table, id);
+    if (f == NULL || !recovery_lives(f))
+        return false;
+    *place_out = tell(r, f);
+    return true;
 }
 
 uint64_t recovery_message_count(const struct recovery *r)

@@ -81,6 +81,8 @@ must_use enum fault recovery_scan(struct recovery *r, uint32_t i);
 must_use enum fault recovery_resolve(struct recovery *r);
 /* Where everything that lives lies: `size_t at = 0; while (recovery_place(r, &at, &place))`. */
 bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out);
+/* The place of one message; false: it does not live. */
+bool recovery_place_of(const struct recovery *r, struct id id, struct recovered_place *place_out);
 uint64_t recovery_message_count(const struct recovery *r); /* that live */
 struct recovery_counts recovery_counts(const struct recovery *r);
 /*

@@ -2,6 +2,7 @@
 
 #include "base/check.h"
 #include "base/cursor.h"
+#include "spool/envelope.h"
 
 /* Layout: version u8 (1), held u8, crashes u8, zero u8, reply count u16, reason length u16, run
  * count u32, reason, replies (length u16, text), runs. */
@@ -139,4 +140,23 @@ enum fault state_decode(struct span payload, uint32_t recipient_count, struct ar
         return FAULT_DAMAGED;
     *state_out = s;
     return FAULT_NONE;
+}
+
+bool state_recipient_count(struct span payload, uint32_t *count_out)
+{
+    struct cursor c = cursor_over(payload);
+    (void)cursor_bytes(&c, 6);
+    uint32_t runs = cursor_u32(&c);
+    uint64_t sum = 0;
+    if (!cursor_ok(&c) || (uint64_t)runs * RUN_BYTES > c.rest.len)
+        return false;
+    c.rest = span_skip(c.rest, c.rest.len - (size_t)runs * RUN_BYTES); /* they are the last */
+    for (uint32_t i = 0; i < runs; i++) {
+        sum += cursor_u32(&c);
+        (void)cursor_bytes(&c, RUN_BYTES - 4);
+    }
+    if (sum == 0 || sum > ENVELOPE_RECIPIENTS_MAX)
+        return false;
+    *count_out = (uint32_t)sum;
+    return true;
 }

@@ -50,4 +50,7 @@ must_use bool state_encode(const struct message_state *s, struct buffer *out);
 must_use enum fault state_decode(struct span payload, uint32_t recipient_count, struct arena *arena,
                                  struct message_state *state_out);
 
+/* For tools that have no envelope beside it: of how many recipients it tells. False: no state. */
+must_use bool state_recipient_count(struct span payload, uint32_t *count_out);
+
 #endif

@@ -26,11 +26,14 @@ static struct recovery *recovered(void)
 
 static bool place_of(const struct recovery *r, uint8_t n, struct recovered_place *place_out)
 {
+    struct recovered_place asked;
     size_t at = 0;
-    while (recovery_place(r, &at, place_out))
-        if (id_equal(place_out->id, an_id(n)))
-            return true;
-    return false;
+    bool found = false;
+    while (!found && recovery_place(r, &at, place_out))
+        found = id_equal(place_out->id, an_id(n));
+    assert_int_equal(recovery_place_of(r, an_id(n), &asked), found);
+    assert_true(!found || asked.base.offset == place_out->base.offset);
+    return found;
 }
 
 /* The message n, from whichever segment it is given; valid until the next call. */

@@ -162,6 +162,30 @@ static void long_replies_are_cut(void **state)
     }
 }
 
+static void says_of_how_many_it_tells(void **state)
+{
+    (void)state;
+    struct recipient_state r[MANY];
+    set_all(r, MANY, RECIPIENT_WAITING);
+    r[3].attempts = 9;
+    struct message_state s = some_state(r, MANY);
+    struct buffer b;
+    uint32_t count = 0;
+    buffer_init(&b, 4096);
+    assert_true(state_encode(&s, &b));
+    assert_true(state_recipient_count(buffer_span(&b), &count));
+    assert_int_equal(count, MANY);
+    assert_false(state_recipient_count(span_sub(buffer_span(&b), 0, 9), &count));
+    assert_false(state_recipient_count(SPAN(""), &count));
+    b.data[8] = 0xff; /* more runs than there is room for */
+    assert_false(state_recipient_count(buffer_span(&b), &count));
+    s.recipient_count = 0;
+    buffer_reset(&b);
+    assert_true(state_encode(&s, &b));
+    assert_false(state_recipient_count(buffer_span(&b), &count));
+    buffer_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -171,6 +195,7 @@ int main(void)
         cmocka_unit_test(every_shorter_or_longer_piece_is_damaged),
         cmocka_unit_test(any_byte_may_be_anything),
         cmocka_unit_test(long_replies_are_cut),
+        cmocka_unit_test(says_of_how_many_it_tells),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
