@@ -49,6 +49,7 @@ struct machine {
     struct list stores;
     struct list partitions;
     struct world *life;
+    bool is_off; /* from a power cut to the next life */
 };
 
 struct world {

@@ -8,7 +8,9 @@
 
 #define BACKLOG_MAX        128
 #define CONNECT_US_MAX     (127 * SIM_SECOND) /* as long as Linux tries */
-#define RETRANSMIT_US_MAX  (5 * SIM_SECOND)
+#define GIVE_UP_US         (925 * SIM_SECOND) /* after which Linux does not send again */
+#define RETRANSMIT_US_MIN  (SIM_SECOND / 5)
+#define RETRANSMIT_US_MAX  (60 * SIM_SECOND)
 #define POWER_RESET_US_MAX (60 * SIM_SECOND)
 
 enum kind { SYN, ANSWER, DATA, FIN, RESET, WINDOW };
@@ -20,6 +22,7 @@ struct segment {
     enum kind kind;
     size_t len;
     enum fault fault;
+    int64_t sent_us;
 };
 
 static void drop(struct sim_event *e)
@@ -39,7 +42,8 @@ static void post(struct side *to, enum kind kind, size_t len, enum fault fault, 
                           .to = to,
                           .kind = kind,
                           .len = len,
-                          .fault = fault};
+                          .fault = fault,
+                          .sent_us = to->stream->sim->now_us};
     to->stream->references++;
     sim_at(to->stream->sim, &g->event, at_us);
 }
@@ -134,14 +138,13 @@ static void arrive_syn(struct side *server)
     struct side *client = side_other(server);
     struct machine *m = server->machine;
     struct port *port = m == NULL ? NULL : port_find(m, server->address.port);
-    bool is_down = m != NULL && (m->life == NULL || m->life->death == SIM_POWER_CUT);
     if (client->is_closed || client->is_silent)
         return;
     if (m == NULL)
         answer(client, FAULT_UNREACHABLE, soon(s));
     else if (random_chance(&s->random, s->options.silence))
         answer(client, FAULT_CONNECT_TIMEOUT, stream->begun_us + CONNECT_US_MAX);
-    else if (is_down && (port == NULL || port->descriptor == 0))
+    else if (m->is_off)
         not_heard(server, s);
     else if (port == NULL || random_chance(&s->random, s->options.refuse))
         answer(client, FAULT_CONNECT_REFUSED, soon(s));
@@ -181,7 +184,8 @@ static void arrive_at_stream(struct segment *g)
 {
     struct side *side = g->to;
     struct sim *s = side->stream->sim;
-    if (side->is_reset || side->is_silent)
+    bool is_lost = side->stream->is_given_up && g->kind != RESET;
+    if (side->is_reset || side->is_silent || is_lost)
         return;
     if (side->is_closed) {
         if (g->kind == DATA)
@@ -201,32 +205,91 @@ static void arrive_at_stream(struct segment *g)
         socket_ready(side->socket);
 }
 
+static bool side_is_waiting(const struct side *side)
+{
+    return side->socket != NULL && side->socket->part_count > 0;
+}
+
+/* Who sent it hears of it; the other side only when it sends something. */
+static void give_up(struct segment *g)
+{
+    struct side *from = side_other(g->to);
+    if (g->kind == ANSWER)
+        arrive_answer(g->to, FAULT_CONNECT_TIMEOUT);
+    if (g->kind == WINDOW) /* it is the sender who probes whether there is room */
+        from = g->to;
+    if (g->kind == ANSWER || g->kind == RESET || (g->kind == WINDOW && !side_is_waiting(from)))
+        return;
+    from->stream->is_given_up = true;
+    if (from->is_reset || from->is_closed || from->is_silent)
+        return;
+    arrive_reset(from);
+    if (from->socket != NULL)
+        socket_ready(from->socket);
+}
+
+/* In a partition: sent again, later and later. False when it is given up instead. */
+static bool try_again(struct sim *s, struct segment *g)
+{
+    int64_t elapsed_us = s->now_us - g->sent_us;
+    int64_t limit_us = g->kind == ANSWER ? CONNECT_US_MAX : GIVE_UP_US;
+    int64_t wait_us = RETRANSMIT_US_MIN + random_between(&s->random, 0, elapsed_us / 2 + 1);
+    if (elapsed_us > limit_us)
+        return false;
+    sim_at(s, &g->event, s->now_us + (wait_us < RETRANSMIT_US_MAX ? wait_us : RETRANSMIT_US_MAX));
+    return true;
+}
+
+static void take_in(struct segment *g)
+{
+    switch (g->kind) {
+    case SYN:
+        arrive_syn(g->to);
+        break;
+    case ANSWER:
+        arrive_answer(g->to, g->fault);
+        break;
+    case WINDOW:
+        if (g->to->socket != NULL)
+            socket_pump(g->to->socket);
+        break;
+    case DATA:
+    case FIN:
+    case RESET:
+        arrive_at_stream(g);
+        break;
+    }
+}
+
 static void arrive(struct sim *s, struct sim_event *e)
 {
     struct segment *g = container_of(e, struct segment, event);
-    bool is_answer_of_nobody = g->kind == ANSWER && g->fault == FAULT_CONNECT_TIMEOUT;
-    if (is_apart(g->to) && g->kind == SYN) {
+    bool is_local = g->kind == ANSWER && g->fault == FAULT_CONNECT_TIMEOUT;
+    if (!is_apart(g->to) || is_local)
+        take_in(g);
+    else if (g->kind == SYN)
         not_heard(g->to, s);
-    } else if (is_apart(g->to) && !is_answer_of_nobody) {
-        sim_at(s, e, s->now_us + random_between(&s->random, SIM_SECOND / 5, RETRANSMIT_US_MAX));
+    else if (try_again(s, g))
         return;
-    } else if (g->kind == SYN) {
-        arrive_syn(g->to);
-    } else if (g->kind == ANSWER) {
-        arrive_answer(g->to, g->fault);
-    } else if (g->kind == WINDOW) {
-        if (g->to->socket != NULL)
-            socket_pump(g->to->socket);
-    } else {
-        arrive_at_stream(g);
-    }
+    else
+        give_up(g);
     drop(e);
 }
 
-size_t side_room(const struct side *side)
+static bool is_broken(const struct side *side)
+{
+    return side->is_reset || side_other(side)->is_reset || side->stream->is_given_up;
+}
+
+static size_t room(const struct side *side)
 {
     const struct side *to = side_other(side);
     return to->in.len < side->stream->window ? side->stream->window - to->in.len : 0;
+}
+
+bool side_may_send(const struct side *side)
+{
+    return is_broken(side) || side_other(side)->is_closed || room(side) > 0;
 }
 
 static void fill(struct pipe *p, struct span bytes)
@@ -264,15 +327,16 @@ size_t side_send(struct side *side, struct span bytes, size_t room_max)
 {
     struct side *to = side_other(side);
     struct sim *s = side->stream->sim;
-    if (side->is_reset || to->is_silent || to->is_reset || bytes.len == 0)
+    if (side->stream->is_given_up && !side->is_reset && bytes.len > 0)
+        post(side, RESET, 0, FAULT_NONE, soon(s));
+    if (is_broken(side) || bytes.len == 0)
         return bytes.len;
     if (to->is_closed) {
         post(to, DATA, 0, FAULT_NONE, soon(s));
         return bytes.len;
     }
-    size_t room = side_room(side);
-    room = room < room_max ? room : room_max;
-    size_t n = bytes.len < room ? bytes.len : room;
+    size_t n = room(side) < room_max ? room(side) : room_max;
+    n = n < bytes.len ? n : bytes.len;
     if (n == 0)
         return 0;
     fill(&to->in, span_sub(bytes, 0, n));
@@ -305,11 +369,12 @@ void side_shut(struct side *side)
 void side_close(struct side *side)
 {
     struct side *to = side_other(side);
-    struct sim *s = side->stream->sim;
-    bool is_unread = side->in.len > 0 && random_chance(&s->random, 500000);
     side->is_closed = true;
     side->socket = NULL;
-    if (is_unread)
+    if (side->is_reset)
+        return; /* the other side has heard of it, or will */
+    /* What has come and nobody has read makes Linux break the connection. */
+    if (side->in.arrived > 0)
         post(to, RESET, 0, FAULT_NONE, after_the_rest(to));
     else
         side_shut(side);

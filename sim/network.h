@@ -35,6 +35,7 @@ struct stream {
     struct side sides[2];
     size_t window;
     bool is_tiny;
+    bool is_given_up; /* a partition lasted too long for one side */
     int64_t begun_us;
 };
 
@@ -79,7 +80,7 @@ void stream_forget(struct stream *stream);
 struct side *side_other(const struct side *side);
 /* How many of the bytes are under way now; all of them when nobody will ever read them. */
 size_t side_send(struct side *side, struct span bytes, size_t room_max);
-size_t side_room(const struct side *side);
+bool side_may_send(const struct side *side); /* side_send would answer more than 0 */
 void side_take(struct side *side, uint8_t *bytes_out, size_t len);
 void side_shut(struct side *side);
 void side_close(struct side *side);

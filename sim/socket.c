@@ -144,6 +144,8 @@ static bool has_more(const struct socket *s)
         return false;
     if (s->is_sent || (side->is_reset && (!s->is_paused || s->part_count > 0)))
         return true;
+    if (s->part_count > 0 && side_may_send(side))
+        return true;
     return s->state == CONNECTED && !s->is_paused &&
            (side->in.arrived > 0 || side->in.is_fin_arrived);
 }

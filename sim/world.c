@@ -307,6 +307,7 @@ struct world *life_begin(struct machine *m)
     w->mono_offset_us = random_between(&m->sim->random, 0, 1000000 * SIM_SECOND);
     list_init(&w->loops);
     m->life = w;
+    m->is_off = false;
     return w;
 }
 
@@ -324,6 +325,7 @@ void life_kill(struct world *w, enum sim_death how)
     if (w->death != SIM_ALIVE)
         return;
     w->death = how;
+    w->machine->is_off = how == SIM_POWER_CUT;
     w->sim->has_death = true;
     sim_note(w->sim, NOTE_DEATH, (uint64_t)how);
     network_life_died(w);
