@@ -206,7 +206,7 @@ enum sim_stop sim_run_until(struct sim *s, int64_t until_us)
         if (event_us <= loop_us)
             fire(s, first);
         else
-            loop_turn(l);
+            loop_turn(next_loop(s)); /* again: others may be due at the same time */
     }
     return SIM_DEATH;
 }
