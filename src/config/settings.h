@@ -71,6 +71,7 @@ struct settings {
     uint32_t idle_commands_max;
     uint32_t command_timeout_ms;
     uint32_t data_timeout_ms;
+    uint32_t session_time_max_ms;
     uint64_t memory_bytes_max; /* fresh_bytes_max is a part of it; beyond: 4xx */
     uint32_t hops_max;         /* Received fields: RFC 5321 6.3 */
 
