@@ -84,6 +84,7 @@ static void derive_receiver(struct engine *e, const struct settings *s)
         .sessions_per_client_max = share(e, s->sessions_per_client_max),
         .command_timeout_ms = s->command_timeout_ms,
         .data_timeout_ms = s->data_timeout_ms,
+        .session_time_max_ms = s->session_time_max_ms,
         .memory_bytes_max = s->memory_bytes_max / e->worker_count,
         .hops_max = s->hops_max,
         .relay_from = s->relay_from,
