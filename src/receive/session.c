@@ -4,39 +4,9 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "receive/session_inside.h"
 
 #define REFUSED_COMMAND_MAX 256 /* of a refused line, for the log */
-
-struct session {
-    const struct session_limits *limits;
-    const char *hostname;
-    enum session_state state;
-    bool may_relay;
-    bool esmtp;
-    bool body_8bit;
-    bool abandon;   /* a transaction was given up: say so before anything else */
-    bool skip_line; /* the rest of a line that was too long */
-    bool chunk_last;
-    bool tells_refused; /* `refused` is to be told by WANT_LOG */
-    uint32_t errors;
-    uint32_t idle_commands;
-    uint32_t recipient_count;
-    uint64_t chunk_left;
-    uint64_t declared_bytes;
-    enum fault mail_fault; /* why MAIL and RCPT are refused; NONE: they are not */
-    enum fault content_fault;
-    struct refusal chunk_refusal; /* code 0: the chunk belongs to a message */
-    struct buffer line;           /* a command that has come in part */
-    struct buffer output;
-    struct buffer helo;
-    struct buffer refused_command; /* empty unless something is to be told */
-    struct session_refused refused;
-    struct span current; /* the command line in hand */
-    struct arena envelope;
-    struct span reverse_path;
-    struct session_recipient *first, **last;
-    struct content_reader content;
-};
 
 /* moves[from] has a bit for every state that may follow. */
 #define BIT(state) (1u << SESSION_##state)
@@ -53,7 +23,7 @@ static const uint16_t moves[] = {
     [SESSION_CLOSING] = BIT(CLOSING),
 };
 
-static void session_enter(struct session *s, enum session_state next)
+void session_enter(struct session *s, enum session_state next)
 {
     check((moves[s->state] & (1u << next)) != 0);
     s->state = next;
@@ -92,14 +62,20 @@ void session_free(struct session *s)
 /* Replies: one writer, so that a full output is noticed in one place. -----------------------------
  */
 
-static void reply(struct session *s, int code, const char *enhanced, const char *text)
+void session_must_fit(struct session *s, bool fits)
+{
+    if (!fits)
+        session_enter(s, SESSION_CLOSING);
+}
+
+void session_reply(struct session *s, int code, const char *enhanced, const char *text)
 {
     bool fits = buffer_printf(&s->output, "%d %s %s\r\n", code, enhanced, text);
-    check(fits); /* session_step takes no command while more than SESSION_OUTPUT_MAX waits */
+    session_must_fit(s, fits);
 }
 
 /* A line that cannot be noted for want of memory is refused all the same. */
-static void note_refused(struct session *s, int code, const char *enhanced, const char *text)
+void session_note_refused(struct session *s, int code, const char *enhanced, const char *text)
 {
     s->tells_refused = true;
     s->refused = (struct session_refused){.reply = {code, enhanced, text},
@@ -113,7 +89,7 @@ void session_end(struct session *s, enum fault fault)
 {
     if (s->state == SESSION_CLOSING)
         return;
-    reply(s, 421, fault_enhanced(fault), fault_text(fault));
+    session_reply(s, 421, fault_enhanced(fault), fault_text(fault));
     session_enter(s, SESSION_CLOSING);
 }
 
@@ -121,26 +97,21 @@ static void count_error(struct session *s)
 {
     if (++s->errors <= s->limits->errors_max || s->state == SESSION_CLOSING)
         return;
-    reply(s, 421, "4.7.0", "too many errors");
+    session_reply(s, 421, "4.7.0", "too many errors");
     session_enter(s, SESSION_CLOSING);
 }
 
-static void refuse(struct session *s, int code, const char *enhanced, const char *text)
+void session_refuse(struct session *s, int code, const char *enhanced, const char *text)
 {
-    note_refused(s, code, enhanced, text);
-    reply(s, code, enhanced, text);
+    session_note_refused(s, code, enhanced, text);
+    session_reply(s, code, enhanced, text);
     count_error(s);
-}
-
-static void refuse_fault(struct session *s, enum fault fault)
-{
-    refuse(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
 }
 
 void session_greet(struct session *s)
 {
     bool fits = buffer_printf(&s->output, "220 %s ESMTP postrider\r\n", s->hostname);
-    check(fits);
+    session_must_fit(s, fits);
 }
 
 /* Transactions
@@ -151,7 +122,7 @@ static bool in_transaction(const struct session *s)
     return s->state != SESSION_CONNECTED && s->state != SESSION_READY;
 }
 
-static void forget_envelope(struct session *s)
+void session_forget_envelope(struct session *s)
 {
     arena_reset(&s->envelope);
     s->reverse_path = (struct span){NULL, 0};
@@ -164,226 +135,12 @@ static void forget_envelope(struct session *s)
 }
 
 /* Back to READY; what was kept of the content is to be forgotten. */
-static void reset(struct session *s)
+void session_reset(struct session *s)
 {
     if (in_transaction(s))
         s->abandon = true;
     if (s->state != SESSION_CONNECTED)
         session_enter(s, SESSION_READY);
-}
-
-static bool out_of_order(struct session *s, const char *text)
-{
-    refuse(s, 503, "5.5.1", text);
-    return false;
-}
-
-static bool may_begin(struct session *s)
-{
-    if (s->state == SESSION_CONNECTED)
-        return out_of_order(s, "EHLO or HELO comes first");
-    if (s->state != SESSION_READY)
-        return out_of_order(s, "a transaction is under way; RSET ends it");
-    return true;
-}
-
-/* True when the path is a good address, kept in the envelope; *path_out is its text there. */
-static bool take_address(struct session *s, struct span path, unsigned flags,
-                         struct address *address_out, struct span *path_out)
-{
-    *path_out = arena_copy(&s->envelope, path);
-    enum fault fault = s->envelope.full
-                           ? FAULT_NO_MEMORY
-                           : address_parse(*path_out, flags, &s->envelope, address_out);
-    if (fault == FAULT_NONE)
-        return true;
-    if (fault_is_temporary(fault))
-        refuse(s, 452, "4.3.1", "the envelope is too large");
-    else if (fault == FAULT_TOO_LONG)
-        refuse(s, 501, "5.1.3", "the address is too long");
-    else
-        refuse(s, 501, s->state == SESSION_READY ? "5.1.7" : "5.1.3", "this is no mail address");
-    return false;
-}
-
-static void on_mail(struct session *s, const struct command *c)
-{
-    if (!may_begin(s))
-        return;
-    if (c->has_size && c->size > s->limits->message_bytes_max) {
-        refuse(s, 552, "5.3.4", "the message is larger than is taken here");
-        return;
-    }
-    if (s->mail_fault != FAULT_NONE) {
-        refuse_fault(s, s->mail_fault);
-        return;
-    }
-    struct address address;
-    forget_envelope(s);
-    if (!take_address(s, c->argument, ADDRESS_EMPTY_OK, &address, &s->reverse_path)) {
-        forget_envelope(s);
-        return;
-    }
-    s->declared_bytes = c->has_size ? c->size : 0;
-    s->body_8bit = c->body == BODY_8BITMIME;
-    s->idle_commands = 0;
-    session_enter(s, SESSION_MAIL);
-    reply(s, 250, "2.1.0", "sender ok");
-}
-
-static void on_rcpt(struct session *s, const struct command *c)
-{
-    if (s->state != SESSION_MAIL && s->state != SESSION_RECIPIENTS) {
-        (void)out_of_order(s, "MAIL comes first");
-        return;
-    }
-    if (s->recipient_count >= s->limits->recipients_max) {
-        refuse(s, 452, "4.5.3", "too many recipients");
-        return;
-    }
-    if (!s->may_relay) {
-        refuse(s, 550, "5.7.1", "relaying is not permitted");
-        return;
-    }
-    if (s->mail_fault != FAULT_NONE) {
-        refuse_fault(s, s->mail_fault);
-        return;
-    }
-    struct session_recipient *r = arena_alloc(&s->envelope, sizeof *r);
-    if (r == NULL) {
-        refuse(s, 452, "4.3.1", "the envelope is too large");
-        return;
-    }
-    if (!take_address(s, c->argument, ADDRESS_POSTMASTER_OK, &r->address, &r->path))
-        return;
-    *s->last = r;
-    s->last = &r->next;
-    s->recipient_count++;
-    session_enter(s, SESSION_RECIPIENTS);
-    reply(s, 250, "2.1.5", "recipient ok");
-}
-
-static void on_data(struct session *s)
-{
-    if (s->state == SESSION_MAIL) {
-        refuse(s, 554, "5.5.1", "no valid recipients");
-        return;
-    }
-    if (s->state != SESSION_RECIPIENTS) {
-        (void)out_of_order(s, "MAIL and RCPT come first");
-        return;
-    }
-    content_reader_init(&s->content, true);
-    session_enter(s, SESSION_DATA);
-    bool fits = buffer_put_text(&s->output, "354 end data with <CR><LF>.<CR><LF>\r\n");
-    check(fits);
-}
-
-/* RFC 3030 2: a refused chunk is read all the same, and answered after its last octet. */
-static void on_bdat(struct session *s, const struct command *c)
-{
-    s->chunk_refusal = (struct refusal){0, NULL, NULL};
-    if (s->state != SESSION_BETWEEN_CHUNKS)
-        content_reader_init(&s->content, false);
-    if (s->state == SESSION_MAIL)
-        s->chunk_refusal = (struct refusal){554, "5.5.1", "no valid recipients"};
-    else if (s->state == SESSION_CONNECTED)
-        s->chunk_refusal = (struct refusal){503, "5.5.1", "EHLO or HELO comes first"};
-    else if (s->state == SESSION_READY)
-        s->chunk_refusal = (struct refusal){503, "5.5.1", "MAIL and RCPT come first"};
-    s->chunk_left = c->size;
-    s->chunk_last = c->last;
-    session_enter(s, SESSION_CHUNK);
-}
-
-static void on_hello(struct session *s, const struct command *c)
-{
-    reset(s);
-    buffer_reset(&s->helo);
-    bool fits = buffer_put(&s->helo, c->argument);
-    s->esmtp = c->verb == COMMAND_EHLO;
-    if (s->state == SESSION_CONNECTED)
-        session_enter(s, SESSION_READY);
-    if (s->esmtp) {
-        fits &= buffer_printf(&s->output,
-                              "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-                              "250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n",
-                              s->hostname, (unsigned long long)s->limits->message_bytes_max);
-    } else {
-        fits &= buffer_printf(&s->output, "250 %s\r\n", s->hostname);
-    }
-    check(fits);
-}
-
-static bool is_idle(enum command_verb verb)
-{
-    return verb != COMMAND_MAIL && verb != COMMAND_RCPT && verb != COMMAND_DATA &&
-           verb != COMMAND_BDAT && verb != COMMAND_QUIT;
-}
-
-static void on_command(struct session *s, const struct command *c)
-{
-    if (is_idle(c->verb) && ++s->idle_commands > s->limits->idle_commands_max) {
-        note_refused(s, 421, "4.7.0", "too many commands without mail");
-        reply(s, 421, "4.7.0", "too many commands without mail");
-        session_enter(s, SESSION_CLOSING);
-        return;
-    }
-    switch (c->verb) {
-    case COMMAND_EHLO:
-    case COMMAND_HELO:
-        on_hello(s, c);
-        break;
-    case COMMAND_MAIL:
-        on_mail(s, c);
-        break;
-    case COMMAND_RCPT:
-        on_rcpt(s, c);
-        break;
-    case COMMAND_DATA:
-        on_data(s);
-        break;
-    case COMMAND_BDAT:
-        on_bdat(s, c);
-        break;
-    case COMMAND_RSET:
-        reset(s);
-        reply(s, 250, "2.0.0", "reset");
-        break;
-    case COMMAND_NOOP:
-        reply(s, 250, "2.0.0", "ok");
-        break;
-    case COMMAND_VRFY:
-        reply(s, 252, "2.5.0", "send mail, and see");
-        break;
-    case COMMAND_HELP:
-        reply(s, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT");
-        break;
-    case COMMAND_STARTTLS:
-        refuse(s, 502, "5.5.1", "STARTTLS is not offered");
-        break;
-    case COMMAND_QUIT:
-        reply(s, 221, "2.0.0", "bye");
-        session_enter(s, SESSION_CLOSING);
-        break;
-    }
-}
-
-static void on_line(struct session *s, struct span line)
-{
-    struct command c;
-    struct refusal no;
-    bool between = s->state == SESSION_BETWEEN_CHUNKS;
-    s->current = line;
-    if (!command_parse(line, &c, &no)) {
-        refuse(s, no.code, no.enhanced, no.text);
-        return;
-    }
-    if (between && (c.verb == COMMAND_MAIL || c.verb == COMMAND_RCPT || c.verb == COMMAND_DATA)) {
-        (void)out_of_order(s, "BDAT goes on, or RSET ends it");
-        return;
-    }
-    on_command(s, &c);
 }
 
 /* Lines: only CRLF ends one. A line that comes whole is parsed where it lies.
@@ -399,9 +156,9 @@ static void end_line(struct session *s, struct span tail)
             s->skip_line = true;
     }
     if (s->skip_line || line.len > COMMAND_LINE_MAX) {
-        refuse(s, 500, "5.5.6", "the line is too long");
+        session_refuse(s, 500, "5.5.6", "the line is too long");
     } else {
-        on_line(s, span_sub(line, 0, line.len - 2));
+        session_command(s, span_sub(line, 0, line.len - 2));
         s->current = (struct span){NULL, 0};
     }
     s->skip_line = false;
@@ -432,7 +189,7 @@ static size_t take_line(struct session *s, struct span input)
         s->skip_line = true;
         buffer_reset(&s->line);
         bool fits = buffer_put_u8(&s->line, last);
-        check(fits);
+        session_must_fit(s, fits);
     }
     return input.len;
 }
@@ -442,9 +199,9 @@ static size_t take_line(struct session *s, struct span input)
 
 static void refuse_message(struct session *s, int code, const char *enhanced, const char *text)
 {
-    note_refused(s, code, enhanced, text);
-    reset(s);
-    reply(s, code, enhanced, text);
+    session_note_refused(s, code, enhanced, text);
+    session_reset(s);
+    session_reply(s, code, enhanced, text);
     count_error(s);
 }
 
@@ -465,7 +222,7 @@ static void finish_message(struct session *s)
 
 static void end_too_big(struct session *s)
 {
-    note_refused(s, 421, fault_enhanced(FAULT_TOO_BIG), fault_text(FAULT_TOO_BIG));
+    session_note_refused(s, 421, fault_enhanced(FAULT_TOO_BIG), fault_text(FAULT_TOO_BIG));
     session_end(s, FAULT_TOO_BIG);
 }
 
@@ -512,15 +269,15 @@ static void end_chunk(struct session *s)
         struct refusal no = s->chunk_refusal;
         bool hello = s->helo.len > 0;
         if (hello)
-            reset(s);
+            session_reset(s);
         else
             session_enter(s, SESSION_CONNECTED);
-        refuse(s, no.code, no.enhanced, no.text);
+        session_refuse(s, no.code, no.enhanced, no.text);
     } else if (s->chunk_last) {
         finish_message(s);
     } else {
         session_enter(s, SESSION_BETWEEN_CHUNKS);
-        reply(s, 250, "2.0.0", "chunk received");
+        session_reply(s, 250, "2.0.0", "chunk received");
     }
 }
 
@@ -557,7 +314,7 @@ static bool step_once(struct session *s, struct span input, size_t *used_out, st
     buffer_free_memory(&s->refused_command);
     if (s->abandon) {
         s->abandon = false;
-        forget_envelope(s);
+        session_forget_envelope(s);
         *want_out = SESSION_WANT_ABANDON;
         return true;
     }
@@ -623,15 +380,15 @@ void session_committed(struct session *s, enum fault fault, struct id id)
     check(s->state == SESSION_COMMITTING);
     char text[ID_TEXT_LEN + 1];
     session_enter(s, SESSION_READY); /* the content is the owner's: nothing to abandon */
-    forget_envelope(s);
+    session_forget_envelope(s);
     if (fault != FAULT_NONE) {
-        reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
+        session_reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
         count_error(s);
         return;
     }
     id_format(id, text);
     bool fits = buffer_printf(&s->output, "250 2.0.0 accepted as %s\r\n", text);
-    check(fits);
+    session_must_fit(s, fits);
 }
 
 void session_refuse_mail(struct session *s, enum fault fault)

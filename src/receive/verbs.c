@@ -1,0 +1,224 @@
+/*
+ * verbs: what each command does to a session; see session.h.
+ */
+#include "receive/session_inside.h"
+
+static void refuse_fault(struct session *s, enum fault fault)
+{
+    session_refuse(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
+}
+
+static bool out_of_order(struct session *s, const char *text)
+{
+    session_refuse(s, 503, "5.5.1", text);
+    return false;
+}
+
+static bool may_begin(struct session *s)
+{
+    if (s->state == SESSION_CONNECTED)
+        return out_of_order(s, "EHLO or HELO comes first");
+    if (s->state != SESSION_READY)
+        return out_of_order(s, "a transaction is under way; RSET ends it");
+    return true;
+}
+
+/* True when the path is a good address, kept in the envelope; *path_out is its text there. */
+static bool take_address(struct session *s, struct span path, unsigned flags,
+                         struct address *address_out, struct span *path_out)
+{
+    *path_out = arena_copy(&s->envelope, path);
+    enum fault fault = s->envelope.full
+                           ? FAULT_NO_MEMORY
+                           : address_parse(*path_out, flags, &s->envelope, address_out);
+    if (fault == FAULT_NONE)
+        return true;
+    if (fault_is_temporary(fault))
+        session_refuse(s, 452, "4.3.1", "the envelope is too large");
+    else if (fault == FAULT_TOO_LONG)
+        session_refuse(s, 501, "5.1.3", "the address is too long");
+    else
+        session_refuse(s, 501, s->state == SESSION_READY ? "5.1.7" : "5.1.3",
+                       "this is no mail address");
+    return false;
+}
+
+static void on_mail(struct session *s, const struct command *c)
+{
+    if (!may_begin(s))
+        return;
+    if (c->has_size && c->size > s->limits->message_bytes_max) {
+        session_refuse(s, 552, "5.3.4", "the message is larger than is taken here");
+        return;
+    }
+    if (s->mail_fault != FAULT_NONE) {
+        refuse_fault(s, s->mail_fault);
+        return;
+    }
+    struct address address;
+    session_forget_envelope(s);
+    if (!take_address(s, c->argument, ADDRESS_EMPTY_OK, &address, &s->reverse_path)) {
+        session_forget_envelope(s);
+        return;
+    }
+    s->declared_bytes = c->has_size ? c->size : 0;
+    s->body_8bit = c->body == BODY_8BITMIME;
+    s->idle_commands = 0;
+    session_enter(s, SESSION_MAIL);
+    session_reply(s, 250, "2.1.0", "sender ok");
+}
+
+static void on_rcpt(struct session *s, const struct command *c)
+{
+    if (s->state != SESSION_MAIL && s->state != SESSION_RECIPIENTS) {
+        (void)out_of_order(s, "MAIL comes first");
+        return;
+    }
+    if (s->recipient_count >= s->limits->recipients_max) {
+        session_refuse(s, 452, "4.5.3", "too many recipients");
+        return;
+    }
+    if (!s->may_relay) {
+        session_refuse(s, 550, "5.7.1", "relaying is not permitted");
+        return;
+    }
+    if (s->mail_fault != FAULT_NONE) {
+        refuse_fault(s, s->mail_fault);
+        return;
+    }
+    struct session_recipient *r = arena_alloc(&s->envelope, sizeof *r);
+    if (r == NULL) {
+        session_refuse(s, 452, "4.3.1", "the envelope is too large");
+        return;
+    }
+    if (!take_address(s, c->argument, ADDRESS_POSTMASTER_OK, &r->address, &r->path))
+        return;
+    *s->last = r;
+    s->last = &r->next;
+    s->recipient_count++;
+    session_enter(s, SESSION_RECIPIENTS);
+    session_reply(s, 250, "2.1.5", "recipient ok");
+}
+
+static void on_data(struct session *s)
+{
+    if (s->state == SESSION_MAIL) {
+        session_refuse(s, 554, "5.5.1", "no valid recipients");
+        return;
+    }
+    if (s->state != SESSION_RECIPIENTS) {
+        (void)out_of_order(s, "MAIL and RCPT come first");
+        return;
+    }
+    content_reader_init(&s->content, true);
+    session_enter(s, SESSION_DATA);
+    bool fits = buffer_put_text(&s->output, "354 end data with <CR><LF>.<CR><LF>\r\n");
+    session_must_fit(s, fits);
+}
+
+/* RFC 3030 2: a refused chunk is read all the same, and answered after its last octet. */
+static void on_bdat(struct session *s, const struct command *c)
+{
+    s->chunk_refusal = (struct refusal){0, NULL, NULL};
+    if (s->state != SESSION_BETWEEN_CHUNKS)
+        content_reader_init(&s->content, false);
+    if (s->state == SESSION_MAIL)
+        s->chunk_refusal = (struct refusal){554, "5.5.1", "no valid recipients"};
+    else if (s->state == SESSION_CONNECTED)
+        s->chunk_refusal = (struct refusal){503, "5.5.1", "EHLO or HELO comes first"};
+    else if (s->state == SESSION_READY)
+        s->chunk_refusal = (struct refusal){503, "5.5.1", "MAIL and RCPT come first"};
+    s->chunk_left = c->size;
+    s->chunk_last = c->last;
+    session_enter(s, SESSION_CHUNK);
+}
+
+static void on_hello(struct session *s, const struct command *c)
+{
+    session_reset(s);
+    buffer_reset(&s->helo);
+    bool fits = buffer_put(&s->helo, c->argument);
+    s->esmtp = c->verb == COMMAND_EHLO;
+    if (s->state == SESSION_CONNECTED)
+        session_enter(s, SESSION_READY);
+    if (s->esmtp) {
+        fits &= buffer_printf(&s->output,
+                              "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
+                              "250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n",
+                              s->hostname, (unsigned long long)s->limits->message_bytes_max);
+    } else {
+        fits &= buffer_printf(&s->output, "250 %s\r\n", s->hostname);
+    }
+    session_must_fit(s, fits);
+}
+
+static bool is_idle(enum command_verb verb)
+{
+    return verb != COMMAND_MAIL && verb != COMMAND_RCPT && verb != COMMAND_DATA &&
+           verb != COMMAND_BDAT && verb != COMMAND_QUIT;
+}
+
+static void on_command(struct session *s, const struct command *c)
+{
+    if (is_idle(c->verb) && ++s->idle_commands > s->limits->idle_commands_max) {
+        session_note_refused(s, 421, "4.7.0", "too many commands without mail");
+        session_reply(s, 421, "4.7.0", "too many commands without mail");
+        session_enter(s, SESSION_CLOSING);
+        return;
+    }
+    switch (c->verb) {
+    case COMMAND_EHLO:
+    case COMMAND_HELO:
+        on_hello(s, c);
+        break;
+    case COMMAND_MAIL:
+        on_mail(s, c);
+        break;
+    case COMMAND_RCPT:
+        on_rcpt(s, c);
+        break;
+    case COMMAND_DATA:
+        on_data(s);
+        break;
+    case COMMAND_BDAT:
+        on_bdat(s, c);
+        break;
+    case COMMAND_RSET:
+        session_reset(s);
+        session_reply(s, 250, "2.0.0", "reset");
+        break;
+    case COMMAND_NOOP:
+        session_reply(s, 250, "2.0.0", "ok");
+        break;
+    case COMMAND_VRFY:
+        session_reply(s, 252, "2.5.0", "send mail, and see");
+        break;
+    case COMMAND_HELP:
+        session_reply(s, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT");
+        break;
+    case COMMAND_STARTTLS:
+        session_refuse(s, 502, "5.5.1", "STARTTLS is not offered");
+        break;
+    case COMMAND_QUIT:
+        session_reply(s, 221, "2.0.0", "bye");
+        session_enter(s, SESSION_CLOSING);
+        break;
+    }
+}
+
+void session_command(struct session *s, struct span line)
+{
+    struct command c;
+    struct refusal no;
+    bool between = s->state == SESSION_BETWEEN_CHUNKS;
+    s->current = line;
+    if (!command_parse(line, &c, &no)) {
+        session_refuse(s, no.code, no.enhanced, no.text);
+        return;
+    }
+    if (between && (c.verb == COMMAND_MAIL || c.verb == COMMAND_RCPT || c.verb == COMMAND_DATA)) {
+        (void)out_of_order(s, "BDAT goes on, or RSET ends it");
+        return;
+    }
+    on_command(s, &c);
+}
