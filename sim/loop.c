@@ -86,6 +86,7 @@ void loop_turn(struct loop *l)
     l->run_at_us = SIM_NEVER;
     l->busy_us = 0;
     l->may_sleep = true;
+    read_clocks(l); /* as the real loop does when its wait is over; letters come before the poll */
     s->running = l;
     bool goes_on = t->turn(t->context);
     s->running = NULL;
