@@ -34,6 +34,8 @@ struct actor *queue_actor(struct queue *q);
 /* Before the start: whom it speaks to. */
 void queue_introduce(struct queue *q, struct actor *spool, struct actor *resolver,
                      struct actor *const *workers, uint32_t worker_count);
-void queue_free(struct queue *q); /* after its actor was joined; what it owns is freed */
+/* After its actor was joined, and after everybody whom it was introduced to has been freed: they
+   may still hold letters of its. Frees what it owns. */
+void queue_free(struct queue *q);
 
 #endif

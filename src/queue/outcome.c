@@ -1,0 +1,147 @@
+/*
+ * outcome: what has become of a recipient: its new standing, its next time, and the line in the
+ * log; see inside.h. save.c makes it durable.
+ */
+#include "queue/inside.h"
+
+void outcome_settle(struct queue *q, struct recipient *r, enum recipient_standing standing)
+{
+    q->counts.recipients -= recipient_is_waiting(r);
+    r->standing = (unsigned)standing & 0xf;
+    q->counts.recipients += recipient_is_waiting(r);
+}
+
+bool outcome_is_over(const struct queue *q, const struct recipient *r)
+{
+    const struct site *s = r->destination == NULL ? NULL : r->destination->site;
+    uint8_t era = q->clock.era;
+    bool was_tried = r->era == era || (s != NULL && s->state != SITE_WELL && s->fault_era == era);
+    return was_tried &&
+           retry_is_over(&q->clock, message_of(r)->arrival_wall_ms, q->settings.lifetime_ms);
+}
+
+static struct span address_of(const struct recipient *r, const struct mail_object *mail)
+{
+    if (mail == NULL || r->index >= mail->envelope.recipient_count)
+        return (struct span){0};
+    return mail->envelope.recipients[r->index];
+}
+
+static struct span domain_of(const struct recipient *r)
+{
+    return r->destination == NULL ? (struct span){0} : destination_name(r->destination);
+}
+
+static void replace_reply(struct queue *q, struct recipient *r, struct reply *reply)
+{
+    if (reply == NULL)
+        return;
+    reply_release(&q->replies, r->reply);
+    r->reply = reply;
+}
+
+static void count_attempt(struct recipient *r)
+{
+    if (r->attempts < UINT16_MAX)
+        r->attempts++;
+}
+
+/* Its work is there (inside.h), so that nothing can fail from here on. */
+static void enter(struct queue *q, struct recipient *r, enum phase phase)
+{
+    struct work *w = message_of(r)->work;
+    recipient_enter(r, phase);
+    w->unsaved += phase == PHASE_UNSAVED;
+    w->untold += phase == PHASE_UNTOLD;
+    save_touch(q, w);
+}
+
+void outcome_delivered(struct queue *q, struct recipient *r, const struct delivery_result *result,
+                       const struct mail_object *mail)
+{
+    struct message *m = message_of(r);
+    q->counts.delivered++;
+    count_attempt(r);
+    reply_release(&q->replies, r->reply);
+    r->reply = NULL;
+    outcome_settle(q, r, RECIPIENT_DELIVERED);
+    enter(q, r, PHASE_UNSAVED);
+    LOG(q->log, EVENT_MESSAGE_DELIVERED, log_id("id", m->id), log_span("to", address_of(r, mail)),
+        log_u64("recipient", r->index), log_span("domain", domain_of(r)),
+        log_span("host", result->remote), log_span("reply", result->text),
+        log_u64("attempts", r->attempts), log_i64("age-ms", q->clock.wall_ms - m->arrival_wall_ms));
+}
+
+static void log_failed(struct queue *q, const struct recipient *r, const struct mail_object *mail,
+                       enum fault fault)
+{
+    LOG(q->log, EVENT_MESSAGE_FAILED, log_id("id", message_of(r)->id),
+        log_span("to", address_of(r, mail)), log_u64("recipient", r->index),
+        log_span("domain", domain_of(r)), log_span("host", reply_remote(r->reply)),
+        log_span("reply", reply_text(r->reply)), log_fault("fault", fault),
+        log_u64("attempts", r->attempts));
+}
+
+/* It has failed for good; the attempt is counted. */
+static void fail(struct queue *q, struct recipient *r, const struct mail_object *mail)
+{
+    struct message *m = message_of(r);
+    struct work *w = m->work;
+    q->counts.failed++;
+    log_failed(q, r, mail, reply_fault(r->reply));
+    r->due_ms = q->clock.mono_ms;
+    if (m->has_no_sender) {
+        outcome_stuck(q, r, HELD_UNDELIVERABLE);
+        return;
+    }
+    /* The notification needs the original's header. */
+    if (w->mail == NULL && mail != NULL)
+        w->mail = mail_retain((struct mail_object *)mail);
+    enter(q, r, PHASE_UNTOLD);
+}
+
+void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
+                    const struct mail_object *mail)
+{
+    replace_reply(q, r, reply);
+    count_attempt(r);
+    fail(q, r, mail);
+}
+
+void outcome_expired(struct queue *q, struct recipient *r, const struct mail_object *mail)
+{
+    replace_reply(q, r, reply_with_fault(&q->replies, r->reply, FAULT_EXPIRED));
+    q->counts.expired++;
+    fail(q, r, mail);
+}
+
+void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply,
+                      const struct mail_object *mail)
+{
+    struct message *m = message_of(r);
+    replace_reply(q, r, reply);
+    count_attempt(r);
+    if (outcome_is_over(q, r)) {
+        outcome_expired(q, r, mail);
+        return;
+    }
+    q->counts.deferrals++;
+    q->counts.deferred += !m->was_deferred;
+    m->was_deferred = 1;
+    int64_t delay_ms = retry_delay_ms(q->settings.retry_first_ms, q->settings.retry_max_ms,
+                                      r->attempts, queue_random(q));
+    r->due_ms = q->clock.mono_ms + delay_ms;
+    enter(q, r, PHASE_UNSAVED);
+    LOG(q->log, EVENT_MESSAGE_DEFERRED, log_id("id", m->id), log_span("to", address_of(r, mail)),
+        log_u64("recipient", r->index), log_span("domain", domain_of(r)),
+        log_span("host", reply_remote(r->reply)), log_span("reply", reply_text(r->reply)),
+        log_u64("attempts", r->attempts), log_i64("again-ms", delay_ms));
+}
+
+void outcome_stuck(struct queue *q, struct recipient *r, enum held_reason reason)
+{
+    struct message *m = message_of(r);
+    if (!m->is_held)
+        m->held_reason = (unsigned)reason & 0xf;
+    enter(q, r, PHASE_STUCK);
+}
