@@ -255,9 +255,9 @@ void engine_free(struct engine *e)
     control_free(e->control);
     for (uint32_t i = 0; i < e->worker_count; i++)
         worker_free(e->workers[i]);
-    queue_free(e->queue);
     resolver_free(e->resolver);
     spool_free(e->spool);
+    queue_free(e->queue); /* its letters may still lie with the others */
     disk_pool_free(e->pool);
     if (e->actor != NULL)
         timer_cancel(actor_loop(e->actor), &e->beat);
