@@ -1,6 +1,7 @@
 /*
  * receiver, simulated: random clients that pipeline, dawdle, half-close, reset and vanish, before a
- * spool, a queue and a disk that are late, out of order and sometimes refuse.
+ * spool and a queue that are late, out of order and sometimes refuse, and content files on a
+ * simulated disk.
  *
  * After each seed: a client that read 250 has its message appended, with the bytes it sent, exactly
  * once; one that read a refusal has not; every letter, credit and byte of memory has come back; no
@@ -35,14 +36,7 @@ struct message {
     uint32_t appended; /* how often, with NONE */
     struct id id;
     bool queued;
-};
-
-struct file {
-    struct list node;
-    struct id id;
-    struct buffer bytes;
-    bool finished;
-    bool doubtful; /* its append was answered DISK_ERROR: it must stay */
+    bool has_file; /* its record, or one that may be found after a crash, names one */
 };
 
 /* A late answerer: holds letters and lets them go in any order. */
@@ -106,8 +100,9 @@ struct scene {
     struct loop *loop; /* of the clients */
     struct thread *thread;
     struct client clients[CLIENTS];
-    struct list files;
-    uint32_t slow; /* per million: a letter waits for another turn */
+    struct disk *disk;
+    size_t orphans; /* files that could not be unlinked */
+    uint32_t slow;  /* per million: a letter waits for another turn */
     uint32_t refuse_appends, refuse_jobs, refuse_mail; /* per million */
     bool is_over;
 };
@@ -177,22 +172,20 @@ static void late_on_turn(void *self)
                          FAULT_NONE);
 }
 
-static struct file *file_of(struct id id)
+/* A finished content, read back and verified. */
+static void read_file(struct id id, struct buffer *out)
 {
-    list_each(node, &scene.files)
-    {
-        struct file *f = container_of(node, struct file, node);
-        if (id_equal(f->id, id))
-            return f;
-    }
-    return NULL;
-}
-
-static void file_free(struct file *f)
-{
-    list_remove(&f->node);
-    buffer_fini(&f->bytes);
-    free(f);
+    struct content c = {0};
+    struct sim_options *options = sim_options(scene.sim), before = *options;
+    options->read_error = options->open_error = 0; /* it is the test that reads */
+    content_begin(&c, scene.disk, id);
+    do {
+        content_do(&c, CONTENT_READ);
+        assert_int_equal(c.fault, FAULT_NONE); /* it is finished before its record is appended */
+        assert_true(buffer_put(out, c.bytes));
+    } while (c.bytes.len > 0);
+    content_do(&c, CONTENT_CLOSE);
+    *options = before;
 }
 
 /* The message of an appended content: its first line says which. */
@@ -217,31 +210,38 @@ static void append_work(struct scene *s, struct letter *letter)
         a->fault = faults[below(ROWS(faults))];
     arena_init(&arena, 4096);
     assert_int_equal(envelope_decode(a->parts[0], &arena, &e), FAULT_NONE);
-    struct span content = e.content;
-    if (e.content_in_file) {
-        struct file *f = file_of(a->id);
-        assert_true(f != NULL && f->finished); /* synced before its record */
-        f->doubtful = a->fault == FAULT_DISK_ERROR;
-        content = buffer_span(&f->bytes);
-    }
+    struct buffer file;
+    buffer_init(&file, 16 << 20);
+    if (e.content_in_file)
+        read_file(a->id, &file);
+    struct span content = e.content_in_file ? buffer_span(&file) : e.content;
     struct message *m = message_of(content);
     expect_span(content, m->content);
     assert_int_equal(e.content_bytes, content.len);
+    m->has_file = e.content_in_file && (a->fault == FAULT_NONE || a->fault == FAULT_DISK_ERROR);
     if (a->fault == FAULT_NONE) {
         m->appended++;
-        m->id = a->id;
         totals.in_files += e.content_in_file;
     }
+    m->id = a->id;
+    buffer_fini(&file);
     arena_fini(&arena);
+}
+
+static struct message *message_by_id(struct id id)
+{
+    for (size_t i = 0; i < CLIENTS; i++)
+        for (size_t k = 0; k < scene.clients[i].message_count; k++)
+            if (id_equal(scene.clients[i].messages[k].id, id))
+                return &scene.clients[i].messages[k];
+    return NULL;
 }
 
 static void queue_work(struct scene *s, struct letter *letter)
 {
     (void)s;
-    struct mail_object *mail = container_of(letter, struct accepted, letter)->mail;
-    struct file *f = file_of(mail->id);
-    struct message *m = message_of(f != NULL ? buffer_span(&f->bytes) : mail->envelope.content);
-    assert_true(m->appended == 1 && !m->queued);
+    struct message *m = message_by_id(container_of(letter, struct accepted, letter)->mail->id);
+    assert_true(m != NULL && m->appended == 1 && !m->queued);
     m->queued = true;
 }
 
@@ -249,44 +249,25 @@ static void job_work(struct scene *s, struct letter *letter)
 {
     struct job *job = container_of(letter, struct job, letter);
     struct content *c = container_of(job, struct content, job);
-    struct file *f = file_of(c->id);
-    c->fault = FAULT_NONE;
+    c->fault = FAULT_DISK_FULL;
+    if (c->step == CONTENT_DROP || !chance(s->refuse_jobs))
+        content_do(c, c->step);
     if (c->step == CONTENT_DROP) {
-        if (f != NULL)
-            file_free(f);
+        s->orphans += c->fault != FAULT_NONE;
         totals.dropped++;
-        return;
     }
-    if (f == NULL) {
-        f = calloc(1, sizeof *f);
-        assert_non_null(f);
-        f->id = c->id;
-        buffer_init(&f->bytes, 16 << 20);
-        list_append(&s->files, &f->node);
-    }
-    if (chance(s->refuse_jobs))
-        c->fault = FAULT_DISK_FULL;
-    else if (c->step == CONTENT_WRITE)
-        assert_true(buffer_put(&f->bytes, c->bytes));
-    else
-        f->finished = true;
 }
 
 void content_init(struct content *c, struct spool *s, struct id id)
 {
     (void)s;
-    c->id = id;
+    content_begin(c, scene.disk, id);
 }
 
 void content_send(struct actor *from, struct content *c, enum content_step step)
 {
     c->step = step;
     letter_send(from, scene.disk_late.actor, &c->job.letter, LETTER_JOB, NULL);
-}
-
-void content_fini(struct content *c)
-{
-    (void)c;
 }
 
 /* Clients: what they will say ----------------------------------------------------------------- */
@@ -681,7 +662,6 @@ static void set(uint64_t seed)
     random_init(&drawn, seed);
     struct sim_options options = seed % 2 == 0 ? sim_options_calm() : sim_options_rough(&drawn);
     memset(&scene, 0, sizeof scene);
-    list_init(&scene.files);
     scene.sim = sim_new(seed, &options);
     scene.random = sim_random(scene.sim);
     scene.at = (struct endpoint){4, {10, 0, 0, 1}, 25};
@@ -689,6 +669,8 @@ static void set(uint64_t seed)
     scene.peers = machine_new(scene.sim, "peers", (struct endpoint){4, {10, 0, 0, 2}, 0});
     scene.server_life = life_begin(scene.server);
     scene.peers_life = life_begin(scene.peers);
+    machine_disk(scene.server, "/spool", 64 << 20);
+    assert_int_equal(disk_new(scene.server_life, "/spool", &scene.disk), FAULT_NONE);
     draw_settings();
     start_server();
     start_clients();
@@ -697,6 +679,12 @@ static void set(uint64_t seed)
 static void check_message(struct message *m)
 {
     assert_true(m->appended <= 1);
+    if (m->has_file) {
+        struct buffer file;
+        buffer_init(&file, 16 << 20);
+        read_file(m->id, &file); /* it is still there */
+        buffer_fini(&file);
+    }
     if (m->heard == ACCEPTED) {
         assert_int_equal(m->appended, 1);
         assert_true(id_equal(m->id, m->heard_id));
@@ -709,6 +697,15 @@ static void check_message(struct message *m)
     totals.unheard += m->heard == UNKNOWN && m->appended == 1;
 }
 
+static void count_unnamed(void *context, const char *name)
+{
+    size_t *unnamed = context;
+    struct id id;
+    assert_true(id_parse(span_of(name, ID_TEXT_LEN), &id));
+    struct message *m = message_by_id(id);
+    *unnamed += m == NULL || !m->has_file;
+}
+
 static void check_all(void)
 {
     struct receiver *r = scene.receiver;
@@ -716,19 +713,12 @@ static void check_all(void)
     assert_int_equal(scene.spool_late.count + scene.queue_late.count + scene.disk_late.count, 0);
     assert_int_equal(r->appends.left, scene.settings.appends_max);
     assert_int_equal(r->memory_bytes, 0);
-    size_t in_files = 0;
-    for (size_t i = 0; i < CLIENTS; i++) {
-        for (size_t k = 0; k < scene.clients[i].message_count; k++) {
-            struct message *m = &scene.clients[i].messages[k];
-            check_message(m);
-            in_files += m->appended == 1 && file_of(m->id) != NULL;
-        }
-    }
-    list_each(node, &scene.files)
-    {
-        in_files -= !container_of(node, struct file, node)->doubtful;
-    }
-    assert_int_equal(in_files, 0); /* each file is that of an accepted message */
+    for (size_t i = 0; i < CLIENTS; i++)
+        for (size_t k = 0; k < scene.clients[i].message_count; k++)
+            check_message(&scene.clients[i].messages[k]);
+    size_t unnamed = 0;
+    assert_int_equal(disk_list(scene.disk, count_unnamed, &unnamed), FAULT_NONE);
+    assert_true(unnamed <= scene.orphans);
 }
 
 static void free_late(struct late *l)
@@ -753,8 +743,7 @@ static void strike(void)
     free_late(&scene.spool_late);
     free_late(&scene.queue_late);
     free_late(&scene.disk_late);
-    while (!list_empty(&scene.files))
-        file_free(container_of(scene.files.next, struct file, node));
+    disk_free(scene.disk);
     life_end(scene.server_life);
     life_end(scene.peers_life);
     sim_free(scene.sim);
