@@ -3,7 +3,7 @@
 
 #include <time.h>
 
-#include "expect.h"
+#include "disk_cases.h"
 #include "sim/world.h"
 
 #define DISK_BYTES (16 * 1024 * 1024)
@@ -121,6 +121,24 @@ static void expect_file(struct bench *b, const char *name, struct span expected)
     static uint8_t bytes[1 << 20];
     size_t got = get(b, name, bytes, sizeof bytes);
     expect_span(span_of(bytes, got), expected);
+}
+
+/* The same as the real one. */
+static void contract(void **state)
+{
+    static void (*const cases[])(struct disk_case * c) = {
+        case_writes_and_reads, case_many_parts, case_refuses, case_lists, case_one_owner,
+    };
+    (void)state;
+    for (uint64_t seed = 0; seed < 20; seed++)
+        for (size_t i = 0; i < ROWS(cases); i++) {
+            struct sim_options o = sim_options_calm();
+            struct bench b = bench_with(seed, &o, DISK_BYTES);
+            struct disk_case c = {.world = b.life, .path = "/spool", .disk = b.disk};
+            cases[i](&c);
+            b.disk = c.disk;
+            bench_free(&b);
+        }
 }
 
 /* What a sync promised is kept by every death. */
@@ -623,6 +641,7 @@ static void is_cheap(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(contract),
         cmocka_unit_test(synced_is_kept),
         cmocka_unit_test(power_cut_tears_sectors),
         cmocka_unit_test(power_cut_loses_writes_apart),
