@@ -93,6 +93,8 @@ struct loop {
 
 /* world.c */
 void sim_at(struct sim *s, struct sim_event *e, int64_t at_us);
+/* When what the running turn does now takes effect: after its time on the disk. */
+int64_t sim_effect_us(const struct sim *s);
 void sim_note_bytes(struct sim *s, uint64_t what, struct span bytes);
 struct machine *machine_at(struct sim *s, struct endpoint address);
 bool machine_is_apart(const struct machine *a, const struct machine *b);

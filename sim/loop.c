@@ -136,7 +136,7 @@ bool loop_wake(struct loop *l)
     bool was_asleep = l != s->running;
     sim_note(s, NOTE_WAKE, was_asleep);
     l->counters.wakes += was_asleep;
-    loop_run_by(l, s->now_us + random_between(&s->random, 0, s->options.wake_us_max));
+    loop_run_by(l, sim_effect_us(s) + random_between(&s->random, 0, s->options.wake_us_max));
     return was_asleep;
 }
 

@@ -50,7 +50,7 @@ static void post(struct side *to, enum kind kind, size_t len, enum fault fault, 
 
 static int64_t soon(struct sim *s)
 {
-    return s->now_us + random_between(&s->random, 1, s->options.latency_us_max);
+    return sim_effect_us(s) + random_between(&s->random, 1, s->options.latency_us_max);
 }
 
 /* Never before what was sent earlier. */

@@ -153,6 +153,11 @@ void sim_at(struct sim *s, struct sim_event *e, int64_t at_us)
     check(heap_insert(&s->events, &e->node, at_us < s->now_us ? s->now_us : at_us));
 }
 
+int64_t sim_effect_us(const struct sim *s)
+{
+    return s->now_us + (s->running == NULL ? 0 : s->running->busy_us);
+}
+
 /* The loop whose turn is due first; of those that are due by now, one drawn. */
 static struct loop *next_loop(struct sim *s)
 {
