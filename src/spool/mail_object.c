@@ -7,6 +7,9 @@
 #include "base/crc32c.h"
 
 #define DRAFT_FIRST_BYTES 4096
+/* A client must send as much as this before more is taken: many who only say that they will send
+ * much must not use up the memory of all. */
+#define DRAFT_TOLD_BYTES (64u * 1024)
 
 /* The payload grows in `payload`: the envelope, then the content. */
 struct mail_draft {
@@ -88,6 +91,8 @@ struct mail_draft *draft_new(struct id id, const struct envelope *e, uint64_t co
     buffer_init(&d->payload, d->envelope_bytes + inline_bytes_max);
     /* More than fits goes to a file: what is gathered before that is a matter of reading speed. */
     size_t first = content_bytes_hint <= inline_bytes_max ? (size_t)content_bytes_hint : 0;
+    if (first > DRAFT_TOLD_BYTES)
+        first = DRAFT_TOLD_BYTES;
     first += d->envelope_bytes;
     if (first < DRAFT_FIRST_BYTES)
         first = DRAFT_FIRST_BYTES < d->payload.max ? DRAFT_FIRST_BYTES : d->payload.max;

@@ -157,6 +157,9 @@ static void memory_is_taken_as_said_and_given_back_when_most_is_waste(void **sta
     struct mail_draft *told = draft_new(some_id, &e, 9000, INLINE_MAX);
     assert_true(draft_memory_bytes(small) < 4096 + 200);
     assert_in_range(draft_memory_bytes(told), envelope_bytes + 9000, envelope_bytes + 9200);
+    struct mail_draft *much = draft_new(some_id, &e, ENVELOPE_INLINE_MAX, ENVELOPE_INLINE_MAX);
+    assert_in_range(draft_memory_bytes(much), 65536, 65536 + 400); /* words cost nothing */
+    draft_free(much);
     draft_free(small);
     draft_free(told);
 
