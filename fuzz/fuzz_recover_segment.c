@@ -178,10 +178,9 @@ static uint32_t digest(struct disk *d)
 {
     struct recovery *r;
     uint32_t crc = 0, segments, count;
-    enum fault fault = recovery_open(d, &r);
+    enum fault fault = recovery_look(d, &r);
     if (fault != FAULT_NONE)
         return fault;
-    recovery_look_only(r);
     const struct recovered_segment *s = recovery_segments(r, &segments);
     for (uint32_t i = 0; i < segments; i++)
         check(recovery_scan(r, i) == FAULT_NONE);

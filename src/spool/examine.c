@@ -38,10 +38,9 @@ enum fault examine_open(struct examined *e, struct world *w, const char *path, F
     if (fault == FAULT_NONE && lock)
         fault = disk_lock(e->disk);
     if (fault == FAULT_NONE)
-        fault = recovery_open(e->disk, &e->recovery);
+        fault = recovery_look(e->disk, &e->recovery);
     if (fault != FAULT_NONE)
         return examine_tell(e, path, fault);
-    recovery_look_only(e->recovery);
     e->segments = recovery_segments(e->recovery, &e->segment_count);
     return FAULT_NONE;
 }

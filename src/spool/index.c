@@ -29,6 +29,7 @@ struct index {
     struct span damages;
     struct span entries;
     uint64_t synced;
+    uint64_t confirmed;
     uint32_t entry_count;
     uint32_t damage_count;
 };
@@ -39,6 +40,8 @@ struct building {
     struct buffer damages;
     uint32_t entry_count;
     uint32_t damage_count;
+    uint64_t walked;    /* where the walk ended */
+    uint64_t confirmed; /* up to where a batch says that all was synced */
 };
 
 void index_name(uint32_t number, char name_out[INDEX_NAME_MAX])
@@ -149,9 +152,8 @@ static bool put_group(struct building *b, const struct record *group, uint64_t o
     return ok;
 }
 
-/* Sets *walked_out to where the walk ended. */
 static bool walk_segment(struct building *b, struct span image, uint64_t epoch,
-                         uint64_t synced_known, uint64_t *walked_out)
+                         uint64_t synced_known)
 {
     struct walk w;
     struct record r;
@@ -169,7 +171,8 @@ static bool walk_segment(struct building *b, struct span image, uint64_t epoch,
         else
             ok = put_entry(b, &r, offset, RECORD_HEADER_BYTES + r.payload.len, false);
     }
-    *walked_out = w.at < image.len ? w.at : image.len;
+    b->walked = w.at < image.len ? w.at : image.len;
+    b->confirmed = w.synced_seen > synced_known ? w.synced_seen : synced_known;
     return ok;
 }
 
@@ -216,14 +219,14 @@ enum fault index_build(struct span image, uint64_t epoch, uint64_t synced_known,
 {
     check(image.len <= SEGMENT_BYTES);
     struct building b = {.entry_count = 0};
-    uint64_t walked = 0;
     buffer_init(&b.entries, INDEX_BYTES_MAX);
     buffer_init(&b.damages, INDEX_BYTES_MAX);
-    bool ok = walk_segment(&b, image, epoch, synced_known, &walked);
     enum fault fault = FAULT_NO_MEMORY;
-    if (ok)
-        fault =
-            assemble(&b, number, epoch, walked > synced_known ? walked : synced_known, index_out);
+    if (walk_segment(&b, image, epoch, synced_known))
+        fault = assemble(&b, number, epoch, b.walked > synced_known ? b.walked : synced_known,
+                         index_out);
+    if (fault == FAULT_NONE)
+        (*index_out)->confirmed = b.confirmed;
     buffer_fini(&b.entries);
     buffer_fini(&b.damages);
     return fault;
@@ -298,6 +301,7 @@ static enum fault take_file(struct index *x, uint32_t number, uint64_t epoch)
         return FAULT_DAMAGED;
     x->damages = span_sub(body, 0, (size_t)x->damage_count * DAMAGE_BYTES);
     x->entries = span_skip(body, x->damages.len);
+    x->confirmed = x->synced;
     return entries_are_whole(x) ? FAULT_NONE : FAULT_DAMAGED;
 }
 
@@ -359,6 +363,11 @@ uint32_t index_entry_count(const struct index *x)
 uint64_t index_synced(const struct index *x)
 {
     return x->synced;
+}
+
+uint64_t index_confirmed(const struct index *x)
+{
+    return x->confirmed;
 }
 
 uint32_t index_damage_count(const struct index *x)

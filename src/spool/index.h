@@ -50,9 +50,11 @@ struct span index_bytes(const struct index *x); /* as they stand in the file */
 
 /*
  * For a start, of a segment that this process does not write: reads its index file, or where there
- * is no good one syncs and walks the segment itself, and then writes the file. The sync is needed:
- * what a killed process had written and not synced is readable, and what is recovered from it (that
- * another copy may be freed) must not be lost to the power afterwards.
+ * is no good one walks the segment itself, makes durable what was found, and then writes the file.
+ * What a killed process had written and not synced is readable, and what is recovered from it (that
+ * another copy may be freed) must not be lost to the power afterwards. So the batch that no later
+ * one confirms is written again, byte for byte, and synced: after a failed sync a second one alone
+ * may succeed and do nothing, since the kernel takes the pages for clean.
  * DISK_ERROR, NOT_FOUND (no such segment), NO_MEMORY.
  */
 must_use enum fault index_read(struct disk *d, uint32_t number, uint64_t epoch,
@@ -81,7 +83,10 @@ bool index_next(const struct index *x, size_t *at, struct index_entry *entry_out
    when no entry can be there; whether it is the one that was meant, the caller sees. */
 bool index_at(const struct index *x, size_t at, struct index_entry *entry_out);
 uint32_t index_entry_count(const struct index *x);
-uint64_t index_synced(const struct index *x); /* below it all was durable when it was made */
+/* Below it all was durable when the file was written. */
+uint64_t index_synced(const struct index *x);
+/* Of one that was just built: below it a later batch, or whoever built it, says all was synced. */
+uint64_t index_confirmed(const struct index *x);
 uint32_t index_damage_count(const struct index *x);
 struct damage index_damage(const struct index *x, uint32_t i);
 

@@ -97,15 +97,43 @@ static enum fault write_file(struct disk *d, uint32_t number, const struct index
     return fault == FAULT_NONE ? disk_sync(d) : fault;
 }
 
-static enum fault sync_segment(struct disk *d, uint32_t number)
+/* Whole pages from the batch that no later one confirms to the end of what was found. */
+static enum fault write_again(struct file *f, struct span image, const struct index *x)
 {
+    uint64_t from = index_confirmed(x) / SPOOL_PAGE * SPOOL_PAGE;
+    uint64_t end = page_round_up(index_synced(x));
+    struct span part = span_sub(image, (size_t)from, end > from ? (size_t)(end - from) : 0);
+    return part.len > 0 ? file_write(f, from, &part, 1) : FAULT_NONE;
+}
+
+/* An index of a segment without one; what it tells of is durable. */
+static enum fault settle_segment(struct disk *d, uint32_t number, uint64_t epoch,
+                                 struct index **index_out)
+{
+    char name[SEGMENT_NAME_MAX];
     struct file *f;
-    enum fault fault = open_segment(d, number, &f);
+    struct index *x = NULL;
+    uint8_t *memory = NULL;
+    size_t len = 0;
+    segment_name(number, name);
+    enum fault fault = file_open(d, name, DISK_WRITE, &f);
     if (fault != FAULT_NONE)
         return fault;
-    fault = file_sync(f);
+    fault = read_whole(f, SEGMENT_BYTES, &memory, &len);
+    if (fault == FAULT_NONE)
+        fault = index_build(span_of(memory, len), epoch, 0, number, &x);
+    if (fault == FAULT_NONE)
+        fault = write_again(f, span_of(memory, len), x);
+    if (fault == FAULT_NONE)
+        fault = file_sync(f);
     file_close(f);
-    return fault;
+    free(memory);
+    if (fault != FAULT_NONE) {
+        index_free(x);
+        return fault;
+    }
+    *index_out = x;
+    return FAULT_NONE;
 }
 
 /* Anything else is the index file's own matter, and the segment knows the same. */
@@ -119,9 +147,7 @@ enum fault index_read(struct disk *d, uint32_t number, uint64_t epoch, struct in
     enum fault fault = index_load(d, number, epoch, index_out);
     if (is_answer(fault))
         return fault;
-    fault = sync_segment(d, number);
-    if (fault == FAULT_NONE)
-        fault = index_of_segment(d, number, epoch, 0, index_out);
+    fault = settle_segment(d, number, epoch, index_out);
     if (fault != FAULT_NONE)
         return fault;
     enum fault not_written = write_file(d, number, *index_out);

@@ -176,6 +176,8 @@ static enum walk_step enter_batch(struct walk *w, bool *entered_out)
     w->records_left = header.record_count;
     w->batch_end = w->at + BATCH_HEADER_BYTES + header.record_bytes;
     w->sequence_next = header.sequence + 1;
+    if (header.synced > w->synced_seen)
+        w->synced_seen = header.synced;
     w->at += BATCH_HEADER_BYTES;
     *entered_out = true;
     return WALK_RECORD;

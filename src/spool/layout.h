@@ -66,6 +66,7 @@ struct walk {
     uint64_t at;           /* next byte to look at */
     uint64_t batch_end;    /* where the records of the present batch end */
     uint64_t sequence_next;
+    uint64_t synced_seen; /* the highest that a batch met so far says was synced before it */
     uint32_t records_left;
     uint32_t damage_count;
     struct damage damage; /* the latest stretch found */

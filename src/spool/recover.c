@@ -128,6 +128,20 @@ static enum fault read_header(struct recovery *r, struct recovered_segment *s)
     return fault == FAULT_NONE ? take_header(r, s, span_of(page, got)) : fault;
 }
 
+/*
+ * What is seen may be the work of a process that was killed before it had synced it: a free header,
+ * on which the end of DONE records elsewhere depends, and the name of a segment just made. Written
+ * again, since a sync that has failed once may succeed the next time and do nothing.
+ */
+static enum fault settle(struct recovery *r)
+{
+    enum fault fault = disk_sync(r->disk);
+    for (uint32_t i = 0; fault == FAULT_NONE && i < r->segment_count; i++)
+        if (r->segments[i].is_free)
+            fault = segment_free(r->disk, r->segments[i].number, r->spool_id);
+    return fault;
+}
+
 static enum fault open_all(struct recovery *r)
 {
     enum fault fault = list_files(r);
@@ -138,15 +152,18 @@ static enum fault open_all(struct recovery *r)
         return FAULT_NO_MEMORY;
     for (uint32_t i = 0; fault == FAULT_NONE && i < r->segment_count; i++)
         fault = read_header(r, &r->segments[i]);
+    if (fault == FAULT_NONE && !r->look_only)
+        fault = settle(r);
     return fault;
 }
 
-enum fault recovery_open(struct disk *d, struct recovery **recovery_out)
+static enum fault open_recovery(struct disk *d, bool look_only, struct recovery **recovery_out)
 {
     struct recovery *r = calloc(1, sizeof *r);
     if (r == NULL)
         return FAULT_NO_MEMORY;
     r->disk = d;
+    r->look_only = look_only;
     buffer_init(&r->listed_segments, LISTED_BYTES_MAX);
     buffer_init(&r->listed_files, LISTED_BYTES_MAX);
     buffer_init(&r->copies, COPIES_BYTES_MAX);
@@ -162,9 +179,14 @@ enum fault recovery_open(struct disk *d, struct recovery **recovery_out)
     return FAULT_NONE;
 }
 
-void recovery_look_only(struct recovery *r)
+enum fault recovery_open(struct disk *d, struct recovery **recovery_out)
 {
-    r->look_only = true;
+    return open_recovery(d, false, recovery_out);
+}
+
+enum fault recovery_look(struct disk *d, struct recovery **recovery_out)
+{
+    return open_recovery(d, true, recovery_out);
 }
 
 void recovery_free(struct recovery *r)

@@ -5,11 +5,13 @@
  * recovery_open lists the files and reads the segments' headers: enough to begin a new epoch and to
  * accept. The rest runs on the disk pool beside it, a segment at a time: recovery_scan of each live
  * segment, then recovery_resolve, then recovery_next gives the messages that live, a segment's
- * worth at a time, for the queue. Nothing on disk is changed but missing index files, and content
- * files that no message names are listed to be unlinked. One thread at a time. Limits: about 70
- * bytes of memory for each message that left a trace, dead or alive, and RECOVERY_CACHE_BYTES of
- * index files. Everything read is doubted: what is not as it should be is counted as damage and
- * left where it is.
+ * worth at a time, for the queue. What a killed process left written and not synced is made durable
+ * before it is believed: names, headers of free segments (recovery_open), and the last batch of a
+ * segment without an index (index_read, which then writes one). Nothing else on disk is changed;
+ * content files that no message names are listed to be unlinked. One thread at a time. Limits:
+ * about 70 bytes of memory for each message that left a trace, dead or alive, and
+ * RECOVERY_CACHE_BYTES of index files. Everything read is doubted: what is not as it should be is
+ * counted as damage and left where it is.
  */
 #ifndef SPOOL_RECOVER_H
 #define SPOOL_RECOVER_H
@@ -66,8 +68,8 @@ struct recovery_counts {
 /* Faults: DISK_ERROR, NO_MEMORY, SYNTAX (a later format), DAMAGED (segments of different spools).
  */
 must_use enum fault recovery_open(struct disk *d, struct recovery **recovery_out);
-/* For tools, before the first scan: writes and syncs nothing. */
-void recovery_look_only(struct recovery *r);
+/* For tools: the same, with nothing written or synced, here or later. */
+must_use enum fault recovery_look(struct disk *d, struct recovery **recovery_out);
 void recovery_free(struct recovery *r);
 bool recovery_spool_id(const struct recovery *r, struct id *id_out); /* false: the spool is new */
 uint64_t recovery_epoch_max(const struct recovery *r);

@@ -595,8 +595,8 @@ static void with_any_index_or_none_the_same_is_recovered(void **state)
 {
     (void)state;
     write_some_spool();
-    struct recovery *r = opened();
-    recovery_look_only(r);
+    struct recovery *r = NULL;
+    assert_int_equal(recovery_look(files.disk, &r), FAULT_NONE);
     assert_int_equal(recovery_scan(r, 0), FAULT_NONE);
     recovery_free(r);
     assert_false(files_has("00000001.idx"));
