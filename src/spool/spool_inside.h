@@ -1,0 +1,235 @@
+/*
+ * spool_inside: what the spool actor's own files share; nobody else includes it.
+ *
+ *   spool.c    the actor: letters, states, the start and the end of it
+ *   commit.c   the batch: from gathered appends to answers
+ *   lives.c    the lives of segments, and which file work is done when
+ *   fetch.c    reading a message back
+ *   start.c    recovery beside the running spool
+ *   compact.c  copying what lives out of segments that hold little
+ */
+#ifndef SPOOL_SPOOL_INSIDE_H
+#define SPOOL_SPOOL_INSIDE_H
+
+#include <stdatomic.h>
+
+#include "spool/places.h"
+#include "spool/recover.h"
+#include "spool/segment.h"
+#include "spool/spool.h"
+
+#define LIVES_MAX       65536u
+#define SLACK_SEGMENTS  8u             /* promise 6: twice the live mail plus so many segments */
+#define COMPACT_BYTES   (1024u * 1024) /* copied in one batch, so that commits beside stay fast */
+#define COMPACT_RECORDS 256u
+
+/*
+ * A slot of the table of segments, and what its file is:
+ *
+ *   NONE --prepare--> PREPARING --> FREE --open--> OPENING --> NEXT --> TAIL --seal--> SEALED
+ *   SEALED --free (nothing lives, nothing is waited for)--> FREEING --> FREE
+ *   FREE, or whatever has failed --trim--> TRIMMING (unlinked) --> NONE
+ *
+ * On disk: a file of PREPARING may have no header; from PREPARING's end to OPENING's begin it says
+ * free; from OPENING's end to FREEING's begin it says live with this epoch.
+ */
+enum life_use {
+    LIFE_NONE,
+    LIFE_PREPARING,
+    LIFE_FREE,
+    LIFE_OPENING,
+    LIFE_NEXT,
+    LIFE_TAIL,
+    LIFE_SEALED,
+    LIFE_FREEING,
+    LIFE_TRIMMING
+};
+
+/* A life that has to be durably over before this one may end. */
+struct life_wait {
+    uint32_t slot;
+    uint64_t epoch;
+};
+
+struct life {
+    struct job job; /* at most one is out */
+    struct spool *spool;
+    uint32_t slot, number;
+    uint64_t epoch;
+    enum life_use use;
+    bool is_job_out;
+    bool has_failed;     /* a write or sync did: never written again, its file goes at its end */
+    bool is_set_aside;   /* something in it cannot be read: kept as it is */
+    bool waits_for_ever; /* no memory for what it waits for: never freed, which is safe */
+    uint32_t pins;       /* readers */
+    uint64_t live_bytes;
+    uint64_t synced;  /* of a sealed one */
+    enum fault fault; /* of the job */
+    struct segment *segment;
+    struct life_wait *waits;
+    uint32_t wait_count, wait_capacity;
+};
+
+/* A record in the batch. */
+struct batched {
+    struct append *append; /* NULL: a copy */
+    enum record_type type;
+    struct id id;
+    uint32_t version, offset, bytes;
+    uint32_t copied_from; /* slot; for a copy */
+    uint32_t copied_offset;
+};
+
+struct sending {
+    struct id id;
+    uint32_t version;
+};
+
+/* A record read for compaction, waiting to be added to a batch. */
+struct copy {
+    enum record_type type;
+    struct id id;
+    uint32_t version, offset;
+    uint8_t *memory;
+    struct span payload;
+};
+
+struct compaction {
+    struct job job;
+    struct spool *spool;
+    struct life *life;        /* NULL: none is under way */
+    bool is_job_out, is_read; /* is_read: the copies wait to be added */
+    struct index *index;
+    size_t at;
+    uint64_t copied_bytes; /* chosen to be copied, of the whole segment */
+    struct copy copies[COMPACT_RECORDS];
+    uint32_t copy_count;
+    enum fault fault;
+};
+
+struct start {
+    struct job job;
+    struct recovery *recovery;
+    enum { START_SCAN, START_RESOLVE, START_MESSAGES, START_ORPHANS, START_OVER } step;
+    bool is_job_out, is_letter_out;
+    uint32_t segment;
+    enum fault fault;
+    const struct recovered_message *messages;
+    uint32_t message_count;
+    struct recovered letter;
+};
+
+/* One file to be unlinked after its message's DONE. */
+struct removal {
+    struct job job;
+    struct list node;
+    struct disk *disk;
+    struct id id;
+};
+
+struct fetching_job {
+    struct job job;
+    struct list node;
+    struct spool *spool;
+    struct fetch *fetch;
+    struct life *life;
+    uint32_t offset;
+};
+
+struct spool {
+    struct world *world;
+    struct actor *actor;
+    struct actor *queue;
+    struct spool_settings settings;
+    struct disk_pool *pool;
+    struct disk *disk;
+    struct id spool_id;
+    uint64_t epoch; /* the highest so far */
+    uint32_t number_max;
+    struct letter *stop;
+
+    struct places places;
+    struct life *lives[LIVES_MAX];
+    uint32_t life_count; /* slots ever used */
+    uint32_t files;      /* slots that are not NONE */
+    uint32_t free_files;
+    uint64_t live_bytes;
+    uint64_t room_bytes; /* of the file system, when last asked */
+    struct life *tail, *next;
+
+    struct list gathered; /* appends not yet in a batch */
+    struct batched *batch;
+    uint32_t batch_count, batch_capacity;
+    struct sending *sendings; /* written and answered, not yet synced */
+    uint32_t sending_count, sending_capacity, redo_count;
+    bool needs_sync;
+    uint32_t strikes;      /* failed commits in a row */
+    enum fault fail_fault; /* why there is no tail, after it was tried in vain; else NONE */
+    struct timer retry;
+
+    struct start start;
+    bool is_ready; /* recovery is over: lives may end */
+    struct compaction compaction;
+    struct list removals, fetchings;
+
+    _Atomic int takes_mail; /* enum fault */
+    struct {
+        _Atomic uint64_t records, batches, syncs, bytes_written, copies, segments, segments_free,
+            segments_compacted, messages, live_bytes, damaged, failed, recovered;
+    } counters;
+};
+
+static inline void spool_count(_Atomic uint64_t *counter, uint64_t n)
+{
+    uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
+    atomic_store_explicit(counter, value + n, memory_order_relaxed);
+}
+
+/* commit.c */
+void commit_gather(struct spool *s, struct append *a);
+void commit_turn(struct spool *s);
+void commit_answer_all(struct spool *s, enum fault fault); /* gathered ones, in vain */
+bool commit_is_idle(const struct spool *s);
+
+/* lives.c */
+struct life *life_new(struct spool *s, uint32_t number, enum life_use use); /* NULL: no memory */
+void life_wait_for(struct life *l, const struct life *other);
+void life_hold(struct life *l, uint32_t bytes);
+void life_release(struct life *l, uint32_t bytes);
+void life_pin(struct life *l);
+void life_unpin(struct life *l);
+bool lives_take_next(struct spool *s); /* the next one becomes the tail; false: there is none yet */
+void lives_leave_tail(struct spool *s);
+void lives_plan(struct spool *s); /* orders whatever file work is due */
+void life_on_job(struct life *l);
+must_use enum fault lives_open_first(struct spool *s); /* blocks; at the start only */
+bool lives_are_idle(const struct spool *s);
+void lives_free(struct spool *s);
+void spool_retry_later(struct spool *s);
+
+/* fetch.c */
+void fetch_begin(struct spool *s, struct fetch *f);
+void fetch_on_job(struct fetching_job *f);
+/*
+ * Reads the record at `offset` of a segment, of which it is believed that it is (or, a group, that
+ * it holds) the record `type` of message `id`. *memory_out is malloc'ed, *payload_out points into
+ * it.
+ */
+must_use enum fault record_fetch(struct disk *d, uint32_t number, uint64_t epoch, uint32_t offset,
+                                 struct id id, enum record_type type, uint8_t **memory_out,
+                                 struct span *payload_out);
+
+/* start.c */
+void start_turn(struct spool *s); /* the next step, if none is under way */
+void start_on_job(struct spool *s);
+void start_on_letter(struct spool *s);
+
+/* compact.c */
+void compact_begin(struct spool *s, struct life *l);
+void compact_turn(struct spool *s);
+void compact_on_job(struct spool *s);
+bool compact_has_copies(const struct spool *s);
+void compact_copies_done(struct spool *s);
+void compact_free(struct spool *s);
+
+#endif
