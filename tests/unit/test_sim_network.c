@@ -35,6 +35,8 @@ struct host {
     size_t count;
     uint64_t answers; /* what accepted ends send */
     bool is_hasty;    /* closes each connection at once */
+    int dies_in;      /* so many call-backs; 0: never */
+    enum sim_death death;
 };
 
 struct bench {
@@ -57,6 +59,14 @@ static void close_end(struct end *e)
     socket_close(e->socket);
     e->socket = NULL;
     e->is_sending = false;
+}
+
+/* In each call-back. */
+static void live_or_die(struct host *h)
+{
+    assert_int_equal(life_death(h->life), SIM_ALIVE);
+    if (h->dies_in > 0 && --h->dies_in == 0)
+        life_kill(h->life, h->death);
 }
 
 /* Until a send must wait. The pieces are spoilt once they are sent. */
@@ -86,6 +96,7 @@ static void on_sent(void *context)
 {
     struct end *e = context;
     assert_true(e->is_sending);
+    live_or_die(e->host);
     e->is_sending = false;
     memset(e->pieces, 0xEE, sizeof e->pieces);
     send_more(e);
@@ -101,6 +112,7 @@ static void on_bytes(void *context, struct span bytes)
 {
     struct end *e = context;
     assert_false(e->is_ended);
+    live_or_die(e->host);
     assert_true(bytes.len > 0 && bytes.len <= SOCKET_READ_BYTES);
     for (size_t i = 0; i < bytes.len; i++)
         assert_int_equal(bytes.data[i], pattern(e->received + i));
@@ -116,6 +128,7 @@ static void on_end(void *context, enum fault fault)
 {
     struct end *e = context;
     assert_false(e->is_ended);
+    live_or_die(e->host);
     e->is_ended = true;
     e->end_fault = fault;
     if (fault != FAULT_NONE)
@@ -160,6 +173,7 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
     struct host *h = context;
     assert_true(endpoint_equal(peer, socket_peer(connection)));
     assert_int_equal(peer.ip[3], client_address.ip[3]);
+    live_or_die(h);
     if (h->is_hasty) {
         socket_close(connection);
         return;
@@ -646,6 +660,96 @@ static void paused_reader(void **state)
     }
 }
 
+/* Longer than TCP tries: who has sent something learns it then, the other when it sends. */
+static void endless_partition(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_options o = sim_options_calm();
+        struct bench *b = bench_new(seed, &o);
+        serve(b);
+        struct end *e = connect_to(b, server_address, 10);
+        assert_int_equal(run_seconds(b, 5), SIM_QUIET);
+        struct end *s = &b->server.ends[0];
+        machine_partition(b->client_machine, b->server_machine, true);
+        e->to_send = BYTES;
+        send_more(e);
+        (void)run_seconds(b, 900);
+        assert_false(e->is_ended || s->is_ended);
+        assert_int_equal(sim_run_until(b->sim, SIM_NEVER), SIM_QUIET);
+        assert_true(e->is_ended && e->end_fault == FAULT_CONNECTION_LOST);
+        assert_false(s->is_ended);
+        if (seed % 2 == 0)
+            machine_partition(b->client_machine, b->server_machine, false);
+        s->to_send = 1;
+        send_more(s);
+        assert_int_equal(sim_run_until(b->sim, SIM_NEVER), SIM_QUIET);
+        assert_int_equal(s->is_ended, seed % 2 == 0);
+        assert_int_equal(s->received, 10);
+        bench_free(b);
+    }
+}
+
+/* A life that dies in a call-back hears no other. */
+static void death_in_a_call_back(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 3 * SEEDS; seed++) {
+        struct sim_options o = sim_options_calm();
+        struct bench *b = bench_new(seed, &o);
+        serve(b);
+        b->server.answers = 5000;
+        b->server.dies_in = 1 + (int)(seed % 6);
+        b->server.death = seed % 2 == 0 ? SIM_KILLED : SIM_POWER_CUT;
+        struct end *ends[3];
+        for (size_t i = 0; i < ROWS(ends); i++)
+            ends[i] = connect_to(b, server_address, 5000);
+        assert_int_equal(sim_run_until(b->sim, SIM_NEVER), SIM_DEATH);
+        assert_int_equal(b->server.dies_in, 0);
+        host_end(&b->server);
+        (void)run_seconds(b, 1000);
+        for (size_t i = 0; i < ROWS(ends); i++)
+            assert_true(ends[i]->is_ended || ends[i]->connect_fault != FAULT_NONE);
+        bench_free(b);
+    }
+}
+
+/* Several loops share a descriptor: each connection goes to one of them. */
+static void listeners_share(void **state)
+{
+    int other = 0;
+    (void)state;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct sim_options o = sim_options_calm();
+        struct bench *b = bench_new(seed, &o);
+        struct host second = {0};
+        b->descriptor = machine_descriptor(b->server_machine, PORT);
+        serve_on_descriptor(b);
+        second.life = b->server.life;
+        assert_int_equal(loop_new(second.life, &second.loop), FAULT_NONE);
+        assert_int_equal(
+            thread_start(second.life, "second", second.loop, turn, &second, &second.thread),
+            FAULT_NONE);
+        assert_int_equal(socket_listen_on(second.loop, b->descriptor, &listener_events, &second,
+                                          &second.listener),
+                         FAULT_NONE);
+        for (int i = 0; i < 4; i++)
+            connect_to(b, server_address, 100);
+        assert_int_equal(sim_run_until(b->sim, SIM_NEVER), SIM_QUIET);
+        assert_int_equal(b->server.count + second.count, 4);
+        for (size_t i = 0; i < second.count; i++)
+            assert_int_equal(second.ends[i].received, 100);
+        other += (int)second.count;
+        thread_join(second.thread);
+        for (size_t i = 0; i < second.count; i++)
+            close_end(&second.ends[i]);
+        socket_close(second.listener);
+        loop_free(second.loop);
+        bench_free(b);
+    }
+    assert_in_range(other, SEEDS, 3 * SEEDS);
+}
+
 /* With faults of every kind nothing hangs: each end learns what became of it. */
 static uint64_t rough(uint64_t seed, int *whole)
 {
@@ -708,6 +812,9 @@ int main(void)
         cmocka_unit_test(descriptor_outlives_a_life),
         cmocka_unit_test(paused_listener_accepts_nobody),
         cmocka_unit_test(paused_reader),
+        cmocka_unit_test(endless_partition),
+        cmocka_unit_test(death_in_a_call_back),
+        cmocka_unit_test(listeners_share),
         cmocka_unit_test(rough_options),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
