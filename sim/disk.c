@@ -311,6 +311,8 @@ enum fault file_write(struct file *f, uint64_t offset, const struct span *parts,
         return FAULT_DISK_ERROR;
     if (len == 0)
         return FAULT_NONE;
+    if (count == 1)
+        return write_bytes(f, offset, parts[0]);
     uint8_t *bytes = malloc(len);
     check(bytes != NULL);
     size_t at = 0;

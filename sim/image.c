@@ -95,10 +95,12 @@ size_t image_fits(const struct image *c, uint64_t offset, size_t len, uint64_t b
 
 static uint8_t *grown(uint8_t *bytes, uint64_t old_len, uint64_t len)
 {
-    bytes = realloc(bytes, len);
-    check(bytes != NULL);
-    memset(bytes + old_len, 0, len - old_len);
-    return bytes;
+    uint8_t *more = calloc(len, 1); /* pages that nobody touches cost nothing */
+    check(more != NULL);
+    if (old_len > 0)
+        memcpy(more, bytes, old_len);
+    free(bytes);
+    return more;
 }
 
 static void reserve(struct image *c, uint64_t end)

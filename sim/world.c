@@ -127,14 +127,20 @@ void sim_note(struct sim *s, uint64_t what, uint64_t detail)
 
 void sim_note_bytes(struct sim *s, uint64_t what, struct span bytes)
 {
+    const uint8_t *at = bytes.data;
+    uint64_t lanes[4] = {0}; /* so that the processor need not wait for each product */
     sim_note(s, what, bytes.len);
-    while (bytes.len > 0) {
-        uint64_t value = 0;
-        size_t n = bytes.len < sizeof value ? bytes.len : sizeof value;
-        memcpy(&value, bytes.data, n);
-        mix(s, value);
-        bytes = span_skip(bytes, n);
-    }
+    for (; bytes.len >= sizeof lanes; bytes.len -= sizeof lanes, at += sizeof lanes)
+        for (size_t i = 0; i < 4; i++) {
+            uint64_t value;
+            memcpy(&value, at + i * sizeof value, sizeof value);
+            lanes[i] = (lanes[i] ^ value) * 0xD6E8FEB86659FD93u;
+            lanes[i] ^= lanes[i] >> 32;
+        }
+    for (size_t i = 0; i < 4; i++)
+        mix(s, lanes[i]);
+    for (; bytes.len > 0; bytes.len--)
+        mix(s, *at++);
 }
 
 int64_t sim_now_us(const struct sim *s)
