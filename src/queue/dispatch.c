@@ -222,7 +222,7 @@ static void apply(struct queue *q, struct channel *c, uint32_t i)
         outcome_delivered(q, r, result, d->mail);
         return;
     case DELIVERY_DEFERRED:
-        outcome_deferred(q, r, reply_of(q, result), d->mail);
+        outcome_deferred(q, r, reply_of(q, result), result->in_doubt, d->mail);
         if (c->site->state != SITE_WELL && d->site_fault != FAULT_NONE && r->phase == PHASE_UNSAVED)
             list_append(&c->site->deferred, &r->node);
         return;

@@ -207,7 +207,7 @@ void channel_free_all(struct queue *q);
  */
 void outcome_delivered(struct queue *q, struct recipient *r, const struct delivery_result *result,
                        const struct mail_object *mail);
-void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply,
+void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply, bool in_doubt,
                       const struct mail_object *mail);
 void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
                     const struct mail_object *mail);
@@ -237,8 +237,8 @@ int64_t save_next_ms(const struct work *w); /* when it has to be looked at again
 /* notify.c */
 void notify_begin(struct queue *q, struct work *w);
 void notify_answered(struct queue *q, struct work *w);
-void notify_told(struct queue *q, struct work *w);   /* the group is durable */
-void notify_untell(struct queue *q, struct work *w); /* TELLING back to UNTOLD */
+void notify_told(struct queue *q, struct work *w);     /* the group is durable */
+void notify_too_long(struct queue *q, struct work *w); /* no record has room for it */
 
 /* operate.c */
 void operate_request(struct queue *q, struct operate *o);

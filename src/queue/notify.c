@@ -72,7 +72,8 @@ void notify_begin(struct queue *q, struct work *w)
         credit_wait(&q->notifications, &w->waiter);
 }
 
-void notify_untell(struct queue *q, struct work *w)
+/* TELLING back to UNTOLD. */
+static void untell(struct queue *q, struct work *w)
 {
     struct message *m = w->message;
     mail_release(w->dsn);
@@ -101,15 +102,20 @@ static void give_up(struct queue *q, struct work *w)
 
 static void not_composed(struct queue *q, struct work *w, enum fault fault)
 {
-    uint32_t count = w->notification.recipient_count;
-    notify_untell(q, w);
+    untell(q, w);
     if (fault == FAULT_DAMAGED || fault == FAULT_NOT_FOUND) {
         give_up(q, w);
-    } else if (fault == FAULT_LIMIT && count > 1) {
-        w->notify_max = count / 2;
+    } else if (fault == FAULT_LIMIT && w->notification.recipient_count > 1) {
+        w->notify_max = w->notification.recipient_count / 2;
     } else {
         pause_telling(q, w);
     }
+}
+
+void notify_too_long(struct queue *q, struct work *w)
+{
+    if (w->dsn != NULL)
+        not_composed(q, w, FAULT_LIMIT);
 }
 
 void notify_answered(struct queue *q, struct work *w)

@@ -115,7 +115,7 @@ void outcome_expired(struct queue *q, struct recipient *r, const struct mail_obj
     fail(q, r, mail);
 }
 
-void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply,
+void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply, bool in_doubt,
                       const struct mail_object *mail)
 {
     struct message *m = message_of(r);
@@ -135,7 +135,8 @@ void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply,
     LOG(q->log, EVENT_MESSAGE_DEFERRED, log_id("id", m->id), log_span("to", address_of(r, mail)),
         log_u64("recipient", r->index), log_span("domain", domain_of(r)),
         log_span("host", reply_remote(r->reply)), log_span("reply", reply_text(r->reply)),
-        log_u64("attempts", r->attempts), log_i64("again-ms", delay_ms));
+        log_u64("attempts", r->attempts), log_i64("again-ms", delay_ms),
+        log_u64("in-doubt", in_doubt));
 }
 
 void outcome_stuck(struct queue *q, struct recipient *r, enum held_reason reason)

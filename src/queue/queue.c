@@ -285,8 +285,10 @@ static enum fault init_next_hop(struct queue *q)
 static void init_limits(struct queue *q)
 {
     struct queue_settings *s = &q->settings;
-    check(s->retry_first_ms > 0 && s->retry_max_ms >= s->retry_first_ms && s->lifetime_ms > 0);
+    check(s->retry_first_ms > 0 && s->lifetime_ms > 0);
     check(s->site_connections_max > 0 && s->delivery_recipients_max > 0);
+    if (s->retry_max_ms < s->retry_first_ms)
+        s->retry_max_ms = s->retry_first_ms;
     if (s->delivery_recipients_max > DELIVERY_RECIPIENTS_MAX)
         s->delivery_recipients_max = DELIVERY_RECIPIENTS_MAX;
     if (s->site_connections_max > QUEUE_CHANNELS_MAX)

@@ -65,7 +65,7 @@ static void refuse(struct queue *q, struct recipient *r)
         outcome_failed(q, r, reply, fresh_look(m));
         return;
     }
-    outcome_deferred(q, r, reply, fresh_look(m));
+    outcome_deferred(q, r, reply, false, fresh_look(m));
     if (r->due_ms < d->until_ms)
         r->due_ms = d->until_ms;
 }

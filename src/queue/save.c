@@ -206,7 +206,6 @@ static void send_append(void *context)
     if (!compose(q, w)) {
         credit_give(&q->appends);
         save_work_enter(q, w, WORK_IDLE);
-        notify_untell(q, w);
         pause_appending(q, w);
         return;
     }
@@ -251,7 +250,10 @@ static void not_saved(struct queue *q, struct work *w)
             w->unsaved++;
         }
     }
-    notify_untell(q, w);
+    /* A notification is kept for the next try: should the refused record be found after a crash, it
+       is the same one, and nobody is told twice. */
+    if (w->append.fault == FAULT_LIMIT)
+        notify_too_long(q, w);
     w->control_due = w->control_due || w->control_sent;
     w->is_lost = w->append.fault == FAULT_NOT_FOUND;
     if (w->is_lost)
@@ -371,12 +373,13 @@ static bool wants_append(const struct queue *q, const struct work *w)
         return false;
     if (w->append_after_ms > q->clock.mono_ms)
         return false;
-    return w->unsaved > 0 || w->control_due || message_is_ended(w->message);
+    return w->unsaved > 0 || w->dsn != NULL || w->control_due || message_is_ended(w->message);
 }
 
 static bool wants_notify(const struct queue *q, const struct work *w)
 {
-    return w->untold > 0 && q->stop == NULL && w->notify_after_ms <= q->clock.mono_ms;
+    return w->untold > 0 && w->dsn == NULL && q->stop == NULL &&
+           w->notify_after_ms <= q->clock.mono_ms;
 }
 
 /* Does what can be done next, which may end the message. */
@@ -397,7 +400,7 @@ static void review(struct queue *q, struct work *w)
         notify_begin(q, w);
     } else if (wants_append(q, w)) {
         save_append(q, w);
-    } else if (w->unsaved == 0 && w->untold == 0 && m->busy == 0 && !w->control_due) {
+    } else if (m->busy == 0 && save_next_ms(w) == RETRY_NEVER) {
         save_work_free(q, w);
     } else {
         queue_look_by(q, m, save_next_ms(w));
@@ -416,7 +419,7 @@ int64_t save_next_ms(const struct work *w)
     int64_t next_ms = RETRY_NEVER;
     if (w->state != WORK_IDLE)
         return next_ms;
-    if (w->unsaved > 0 || w->control_due)
+    if (w->unsaved > 0 || w->dsn != NULL || w->control_due || message_is_ended(w->message))
         next_ms = w->append_after_ms;
     if (w->untold > 0 && w->notify_after_ms < next_ms)
         next_ms = w->notify_after_ms;

@@ -398,6 +398,24 @@ static void notification_is_too_long(void **state)
     house_free(h);
 }
 
+/* The disk says that it could not write the notification, but did: it is not written a second time
+   under another name. */
+static void nobody_is_told_twice(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->on_recipient = by_name;
+    h->spool_lies = 3;
+    struct id id = house_accept(h, "a@a.test", "bad@b.test");
+    house_run(h, MINUTE);
+    assert_int_equal(h->spool_lies, 0);
+    assert_true(of(h, id)->is_done);
+    assert_int_equal(h->notifications, 1);
+    assert_int_equal(notification_of(h, id)->delivered[0], 1);
+    house_stop(h);
+    house_free(h);
+}
+
 static void original_is_damaged(void **state)
 {
     (void)state;
@@ -803,6 +821,7 @@ int main(void)
         cmocka_unit_test(disk_fails_for_long),
         cmocka_unit_test(notification_fails),
         cmocka_unit_test(notification_is_too_long),
+        cmocka_unit_test(nobody_is_told_twice),
         cmocka_unit_test(original_is_damaged),
         cmocka_unit_test(recovered),
         cmocka_unit_test(crash_before_told),
