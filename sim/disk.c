@@ -262,27 +262,27 @@ static void put(struct inode *inode, uint64_t offset, struct span bytes)
     inode->store->held += image_blocks(inode->image);
 }
 
-/* Any part of `len` bytes at `offset` that ends where a sector does: a kernel copies pages, and
-   what a program writes as less than a sector, like a segment's header, is there or not. */
-static size_t cut(struct random *r, uint64_t offset, size_t len)
+/* A failed write: a piece at its end, or in its middle, is not written. */
+static void put_in_part(struct inode *inode, uint64_t offset, struct span bytes)
+{
+    struct random *r = &inode->store->sim->random;
+    size_t from = (size_t)random_below(r, bytes.len + 1);
+    size_t to = bytes.len;
+    if (random_chance(r, 300000))
+        to = from + (size_t)random_below(r, bytes.len - from + 1);
+    put(inode, offset, span_sub(bytes, 0, from));
+    put(inode, offset + to, span_skip(bytes, to));
+}
+
+/* What a killed process had written of `len` bytes at `offset`: it ends where a sector does. A
+   kernel dies between pages, so what is less than a sector is there or not. */
+static size_t killed_at(struct random *r, uint64_t offset, size_t len)
 {
     size_t part = (size_t)random_below(r, len + 1);
     size_t over = (size_t)((offset + part) % IMAGE_SECTOR_BYTES);
     if (part == len)
         return len;
     return part > over ? part - over : 0;
-}
-
-/* A failed write: a piece at its end, or in its middle, is not written. */
-static void put_in_part(struct inode *inode, uint64_t offset, struct span bytes)
-{
-    struct random *r = &inode->store->sim->random;
-    size_t from = cut(r, offset, bytes.len);
-    size_t to = bytes.len;
-    if (random_chance(r, 300000))
-        to = from + cut(r, offset + from, bytes.len - from);
-    put(inode, offset, span_sub(bytes, 0, from));
-    put(inode, offset + to, span_skip(bytes, to));
 }
 
 static enum fault write_bytes(struct file *f, uint64_t offset, struct span bytes)
@@ -295,7 +295,7 @@ static enum fault write_bytes(struct file *f, uint64_t offset, struct span bytes
     if (dies) {
         /* Of a kill, what was written so far; of a power cut, any sectors of all of it. */
         if (f->world->kill_how == SIM_KILLED)
-            room = cut(&sim->random, offset, room);
+            room = killed_at(&sim->random, offset, room);
         put(f->inode, offset, span_sub(bytes, 0, room));
         return die(f->world);
     }
@@ -304,7 +304,7 @@ static enum fault write_bytes(struct file *f, uint64_t offset, struct span bytes
         return FAULT_DISK_ERROR;
     }
     if (room < bytes.len) {
-        put(f->inode, offset, span_sub(bytes, 0, cut(&sim->random, offset, room)));
+        put(f->inode, offset, span_sub(bytes, 0, (size_t)random_below(&sim->random, room + 1)));
         return FAULT_DISK_FULL;
     }
     put(f->inode, offset, bytes);
