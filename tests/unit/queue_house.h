@@ -73,6 +73,7 @@ struct house {
     struct log *log;
     struct actor *spool, *resolver, *client, *workers[WORKERS];
     struct list lates;
+    uint32_t max_letters; /* that the queue takes in one turn */
 
     struct stored *stored;
     uint32_t stored_count, stored_max;
@@ -86,6 +87,8 @@ struct house {
     uint32_t spool_lies; /* so many groups are refused although their notification is on disk */
     uint32_t notify_faults;
     enum fault notify_fault;
+    struct span moved;    /* a domain that has other hosts now */
+    struct span gone;     /* one that is not there any more */
     enum fault dns_fault; /* of everything, when it is not NONE */
     uint32_t questions, deliveries, notifications, groups, max_recipients, closes, appends;
     uint32_t with_mail; /* deliveries that had their mail */
@@ -278,8 +281,10 @@ static inline void resolver_on_letter(void *self, struct letter *letter)
     r->ttl_ms = 300 * 1000;
     r->route = NULL;
     r->fault = h->dns_fault;
-    if (span_ends_with_nocase(r->name, SPAN("gone.test")))
+    if (span_ends_with_nocase(r->name, SPAN("gone.test")) || span_equal(r->name, h->gone))
         r->fault = FAULT_DNS_NO_DOMAIN;
+    if (span_equal(r->name, h->moved))
+        host.name = SPAN("mx.moved.test");
     if (r->fault == FAULT_NONE) {
         r->route = route_new(&host, 1);
         assert_non_null(r->route);
@@ -467,9 +472,8 @@ static inline void house_live(struct house *h)
     h->workers[0] = house_actor(h, &house_worker);
     h->workers[1] = house_actor(h, &house_notifier);
     h->client = house_actor(h, &house_client);
-    uint32_t max_letters =
-        getenv("QUEUE_LETTERS") == NULL ? 0 : (uint32_t)atoi(getenv("QUEUE_LETTERS"));
-    assert_int_equal(queue_new(h->life, &h->settings, max_letters, h->log, &h->queue), FAULT_NONE);
+    assert_int_equal(queue_new(h->life, &h->settings, h->max_letters, h->log, &h->queue),
+                     FAULT_NONE);
     queue_introduce(h->queue, h->spool, h->resolver, h->workers, WORKERS);
     struct actor *all[] = {h->spool,      h->resolver, h->workers[0],
                            h->workers[1], h->client,   queue_actor(h->queue)};
@@ -488,12 +492,14 @@ static inline struct queue_settings house_settings(void)
                                    .secret = 7};
 }
 
-static inline struct house *house_new(const struct queue_settings *settings)
+static inline struct house *house_of(const struct queue_settings *settings, uint64_t seed,
+                                     uint32_t max_letters)
 {
     struct house *h = calloc(1, sizeof *h);
     assert_non_null(h);
     struct sim_options o = sim_options_calm();
-    h->sim = sim_new(1, &o);
+    h->sim = sim_new(seed, &o);
+    h->max_letters = max_letters;
     h->machine =
         machine_new(h->sim, "machine", (struct endpoint){.family = 4, .ip = {10, 0, 0, 1}});
     h->settings = *settings;

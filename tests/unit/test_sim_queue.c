@@ -1,10 +1,18 @@
 /* The queue's actor: whole lives of messages in virtual time. */
 #include "queue_house.h"
 
+/* How many letters a turn takes: all tests are run with all and with one. */
+static uint32_t max_letters;
+
+static struct house *house_with(const struct queue_settings *settings)
+{
+    return house_of(settings, 1, max_letters);
+}
+
 static struct house *house(void)
 {
     struct queue_settings s = house_settings();
-    return house_new(&s);
+    return house_with(&s);
 }
 
 static void reply(struct delivery_result *r, enum delivery_end end, const char *text)
@@ -313,7 +321,7 @@ static void no_domain(void **state)
     struct queue_settings s = house_settings();
     s.next_hop = "127.0.0.1";
     s.next_hop_port = 2525;
-    h = house_new(&s);
+    h = house_with(&s);
     id = house_accept(h, "a@a.test", "postmaster");
     (void)house_accept(h, "a@a.test", "x@y.test");
     house_run(h, SIM_SECOND);
@@ -644,6 +652,43 @@ static void site_is_away(void **state)
     house_free(h);
 }
 
+/* The hosts of a domain change while its mail waits for a site that is away. */
+static void domain_moves(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->sites[site_seen(h, SPAN("mx.b.test:25"))].is_down = true;
+    for (int i = 0; i < 100; i++)
+        (void)house_accept(h, "a@a.test", i % 2 ? "x@b.test" : "x@other.b.test");
+    house_run(h, MINUTE);
+    assert_int_equal(house_counts(h).messages, 100);
+    h->moved = SPAN("other.b.test");
+    house_run(h, 6 * HOUR);
+    assert_int_equal(house_counts(h).messages, 50);
+    h->sites[0].is_down = false;
+    house_run(h, 6 * HOUR);
+    assert_int_equal(house_counts(h).messages, 0);
+    house_stop(h);
+    house_free(h);
+}
+
+/* The domain is given up while its mail waits. */
+static void domain_goes_away(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->sites[site_seen(h, SPAN("mx.b.test:25"))].is_down = true;
+    for (int i = 0; i < 50; i++)
+        (void)house_accept(h, "a@a.test", "x@b.test");
+    house_run(h, MINUTE);
+    h->gone = SPAN("b.test");
+    house_run(h, 6 * HOUR);
+    assert_int_equal(house_counts(h).messages, 0);
+    assert_int_equal(h->notifications, 50);
+    house_stop(h);
+    house_free(h);
+}
+
 static void window_grows_within_its_bound(void **state)
 {
     (void)state;
@@ -767,7 +812,7 @@ static void fresh_within_bound(void **state)
     (void)state;
     struct queue_settings s = house_settings();
     s.fresh_bytes_max = 0;
-    struct house *h = house_new(&s);
+    struct house *h = house_with(&s);
     (void)house_accept(h, "a@a.test", "ok@b.test");
     house_run(h, SIM_SECOND);
     assert_int_equal(h->deliveries, 1);
@@ -832,6 +877,8 @@ int main(void)
         cmocka_unit_test(remove_fails_on_disk),
         cmocka_unit_test(retry_all),
         cmocka_unit_test(site_is_away),
+        cmocka_unit_test(domain_moves),
+        cmocka_unit_test(domain_goes_away),
         cmocka_unit_test(window_grows_within_its_bound),
         cmocka_unit_test(one_does_not_delay_another),
         cmocka_unit_test(listing),
@@ -840,5 +887,7 @@ int main(void)
         cmocka_unit_test(fresh_within_bound),
         cmocka_unit_test(crashes_at_any_moment),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("all letters a turn", tests, NULL, NULL);
+    max_letters = 1;
+    return failed + cmocka_run_group_tests_name("one letter a turn", tests, NULL, NULL);
 }

@@ -97,7 +97,7 @@ static void scheduled(void **state)
 {
     (void)state;
     struct queue_settings s = house_settings();
-    struct house *h = house_new(&s);
+    struct house *h = house_of(&s, 1, 0);
     static struct batch b;
     size_t before = allocated();
     double seconds = 0;
@@ -120,7 +120,7 @@ static void due_at_once(void **state)
 {
     (void)state;
     struct queue_settings s = house_settings();
-    struct house *h = house_new(&s);
+    struct house *h = house_of(&s, 1, 0);
     h->resolve_us = HOUR;
     static struct batch b;
     size_t before = allocated();
