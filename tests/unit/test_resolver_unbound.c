@@ -27,7 +27,7 @@ struct server {
     int udp, tcp;
     uint16_t port;
     uint16_t flags; /* of all answers: it recurses, or it only knows */
-    atomic_bool is_stopping;
+    atomic_bool is_stopping, is_silent;
     atomic_uint queries, tcp_queries;
     pthread_t thread;
     struct packet packet;
@@ -140,7 +140,7 @@ static bool answer_query(struct server *s, struct span query, bool is_tcp)
     memcpy(p->bytes + 12, query.data + 12, wire.len);
     if (!exists && (is(name, "failing.test") || is(name, "refusing.test")))
         p->bytes[3] &= 0xf0;
-    return !spoil(p, name, is_tcp);
+    return !spoil(p, name, is_tcp) && !atomic_load(&s->is_silent);
 }
 
 static void serve_udp(struct server *s)
@@ -461,6 +461,28 @@ static void no_server(void **state)
     bench_free(b);
 }
 
+/* Once it is there again it is asked at once, whatever libunbound has concluded meanwhile. */
+static void a_server_that_comes_back(void **state)
+{
+    (void)state;
+    static char names[40][24];
+    struct bench *b = bench_new(RECURSIVE, 1500);
+    for (unsigned i = 0; i < ROWS(names); i++)
+        snprintf(names[i], sizeof names[i], "d%u.many.test", i);
+    for (unsigned round = 0; round < 2; round++) {
+        atomic_store(&b->server.is_silent, true);
+        for (unsigned i = 0; i < 19; i++)
+            ask(b, names[b->ask_count]);
+        ask_all(b);
+        expect(&b->asks[b->ask_count - 1], "DNS_TEMPORARY");
+        atomic_store(&b->server.is_silent, false);
+        struct resolve *r = ask(b, names[b->ask_count]);
+        ask_all(b);
+        assert_int_equal(r->fault, FAULT_NONE);
+    }
+    bench_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,6 +492,7 @@ int main(void)
         cmocka_unit_test(many_at_once),
         cmocka_unit_test(a_stop),
         cmocka_unit_test(no_server),
+        cmocka_unit_test(a_server_that_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
