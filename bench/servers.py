@@ -139,13 +139,15 @@ class Postrider(Server):
             f"listen smtp {{ bind 127.0.0.1:{self.port} }}\n"
             f"relay {{ from 127.0.0.0/8  to smtp:127.0.0.1:{self.next_hop_port} }}\n"
             f"control {self.folder / 'control'}\n"
+            # All load comes from one address.
+            "limits { sessions 100000 sessions-per-client 100000 }\n"
         )
 
     def start_command(self):
         program = self.build / "postrider"
         if not program.exists():
             raise ServerError(f"{program} is missing: make builds it")
-        (self.folder / "spool").mkdir()
+        (self.folder / "spool").mkdir(exist_ok=True)
         path = self.folder / "postrider.conf"
         path.write_text(self.configuration())
         return [program, "serve", "--config", path], None
