@@ -1,6 +1,7 @@
 /*
  * index_file: the part of index.h that uses the disk.
  */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/check.h"
@@ -78,14 +79,23 @@ static enum fault index_of_segment(struct disk *d, uint32_t number, uint64_t epo
     return fault;
 }
 
-/* A torn file is refused by its reader, so it needs no other name while it is being written. */
-static enum fault write_file(struct disk *d, uint32_t number, const struct index *x)
+static void new_name(uint32_t number, char name_out[INDEX_NAME_MAX])
 {
-    char name[INDEX_NAME_MAX];
+    int len = snprintf(name_out, INDEX_NAME_MAX, "%08u.new", number);
+    check(len > 0 && len < INDEX_NAME_MAX);
+}
+
+static enum fault unlink_if_there(struct disk *d, const char *name)
+{
+    enum fault fault = disk_unlink(d, name);
+    return fault == FAULT_NOT_FOUND ? FAULT_NONE : fault;
+}
+
+static enum fault write_new(struct disk *d, const char *name, const struct index *x)
+{
     struct file *f;
     struct span part = index_bytes(x);
-    index_name(number, name);
-    enum fault fault = index_unlink(d, number);
+    enum fault fault = unlink_if_there(d, name);
     if (fault == FAULT_NONE)
         fault = file_open(d, name, DISK_CREATE, &f);
     if (fault != FAULT_NONE)
@@ -94,6 +104,21 @@ static enum fault write_file(struct disk *d, uint32_t number, const struct index
     if (fault == FAULT_NONE)
         fault = file_sync(f);
     file_close(f);
+    return fault;
+}
+
+/*
+ * Durable before it has its name: an index that was believed once (it may leave out a batch whose
+ * sync failed) must not be gone after the next power cut, for the walk would then find that batch.
+ */
+static enum fault write_file(struct disk *d, uint32_t number, const struct index *x)
+{
+    char name[INDEX_NAME_MAX], new[INDEX_NAME_MAX];
+    index_name(number, name);
+    new_name(number, new);
+    enum fault fault = write_new(d, new, x);
+    if (fault == FAULT_NONE)
+        fault = disk_rename(d, new, name);
     return fault == FAULT_NONE ? disk_sync(d) : fault;
 }
 
@@ -176,7 +201,8 @@ enum fault index_write(struct disk *d, uint32_t number, uint64_t epoch, uint64_t
 enum fault index_unlink(struct disk *d, uint32_t number)
 {
     char name[INDEX_NAME_MAX];
+    new_name(number, name);
+    enum fault fault = unlink_if_there(d, name);
     index_name(number, name);
-    enum fault fault = disk_unlink(d, name);
-    return fault == FAULT_NOT_FOUND ? FAULT_NONE : fault;
+    return fault == FAULT_NONE ? unlink_if_there(d, name) : fault;
 }

@@ -290,6 +290,38 @@ static void expect_envelopes(struct bench *b, uint32_t segments)
     assert_int_equal(given, recovery_message_count(b->recovery));
 }
 
+/* An index may tell of what its segment has lost. */
+static void expect_record(struct bench *b, const struct place *p)
+{
+    static uint8_t memory[SEGMENT_PAGES * SPOOL_PAGE];
+    char name[SEGMENT_NAME_MAX];
+    uint32_t count;
+    size_t got = 0, used;
+    struct record r;
+    struct file *f;
+    uint64_t epoch = 0;
+    const struct recovered_segment *s = recovery_segments(b->recovery, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (s[i].number == p->segment)
+            epoch = s[i].epoch;
+    segment_name(p->segment, name);
+    assert_int_equal(file_open(b->disk, name, DISK_READ, &f), FAULT_NONE);
+    assert_int_equal(file_read(f, p->offset, memory, p->bytes, &got), FAULT_NONE);
+    file_close(f);
+    if (record_decode(span_of(memory, got), epoch, &r, &used) != FAULT_NONE)
+        fail_msg("segment %u: the record at %u is lost", p->segment, p->offset);
+}
+
+static void expect_records(struct bench *b)
+{
+    struct recovered_place p;
+    for (size_t at = 0; recovery_place(b->recovery, &at, &p);) {
+        expect_record(b, &p.base);
+        if (p.state.bytes > 0)
+            expect_record(b, &p.state);
+    }
+}
+
 static bool recover(struct bench *b)
 {
     uint32_t count;
@@ -303,6 +335,7 @@ static bool recover(struct bench *b)
         return false;
     assert_int_equal(recovery_resolve(b->recovery), FAULT_NONE);
     expect_messages(b);
+    expect_records(b);
     expect_envelopes(b, count);
     memset(b->usable, 0, sizeof b->usable);
     for (uint32_t i = 0; i < count; i++) {
