@@ -72,8 +72,9 @@ must_use enum fault recovery_open(struct disk *d, struct recovery **recovery_out
 must_use enum fault recovery_look(struct disk *d, struct recovery **recovery_out);
 void recovery_free(struct recovery *r);
 bool recovery_spool_id(const struct recovery *r, struct id *id_out); /* false: the spool is new */
-/* New lives begin above it. The segment that has it is not freed before a later life has begun: else
- * a start after a crash between the two would give its epoch again, and its old bytes be new. */
+/* New lives begin above it. The segment that has it is not freed before a later life has begun:
+ * else a start after a crash between the two would give its epoch again, and its old bytes be new.
+ */
 uint64_t recovery_epoch_max(const struct recovery *r);
 const struct recovered_segment *recovery_segments(const struct recovery *r, uint32_t *count_out);
 
