@@ -12,7 +12,7 @@ static const struct endpoint v6_like_v4 = {6, {192, 0, 2, 1}, 1000};
 static void counts_addresses_and_networks_of_64_bits(void **state)
 {
     (void)state;
-    static const struct {
+    const struct {
         struct endpoint first, second;
         bool is_same;
     } rows[] = {{v4, v4_other_port, true}, {v4, v4_other, false},   {v6, v6_same_64, true},

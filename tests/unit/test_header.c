@@ -23,7 +23,8 @@ static const struct walk walks[] = {
     {"A:\r\n b\r\n \r\n\r\nx", "A|b;", "x", false, 0},
     {"A : b\r\nC\t :d\r\n\r\n", "A|b;C|d;", "", false, 0},
     {"A: b: c\r\n\r\n", "A|b: c;", "", false, 0},
-    {"Received: a\r\nRECEIVED:b\r\nreceived : c\r\nX: Received: d\r\n Received: e\r\n\r\nReceived: f\r\n",
+    {"Received: a\r\nRECEIVED:b\r\nreceived : c\r\nX: Received: d\r\n"
+     " Received: e\r\n\r\nReceived: f\r\n",
      "Received|a;RECEIVED|b;received|c;X|Received: d Received: e;", "Received: f\r\n", false, 3},
     {"Receive: a\r\nReceivedd: b\r\nxReceived: c\r\nReceived-SPF: d\r\n\r\n",
      "Receive|a;Receivedd|b;xReceived|c;Received-SPF|d;", "", false, 0},

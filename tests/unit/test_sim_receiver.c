@@ -376,7 +376,7 @@ static void plan(struct client *c)
     add_text(c, "QUIT\r\n", !pipelines);
     add_expected(c, BYE, NULL);
     c->is_slow = chance(200000);
-    c->ending = (int)below(5) % 4; /* STAYS more often */
+    c->ending = (unsigned)below(5) % 4; /* STAYS more often */
     size_t end = ends[below(count)];
     c->ends_at = chance(500000) ? below(planned_bytes(c) + 1) : end;
     if (c->ending == SHUTS && chance(300000))
