@@ -367,12 +367,13 @@ static void sum_up(const struct resolution *r, struct summary *sum)
         const struct resolution_host *host = &r->hosts[i];
         if (!is_left(r, host->preference))
             continue;
+        /* Of a host with one family the other may be missing, and be the only way for us. */
+        sum->is_in_doubt = sum->is_in_doubt || host->is_in_doubt;
         if (host->address_count > 0) {
             sum->hosts[sum->count++] = (struct route_host){host_name(host), host->preference,
                                                            host->address_count, host->addresses};
             shorten(&sum->ttl_s, host->ttl_s);
         } else {
-            sum->is_in_doubt = sum->is_in_doubt || host->is_in_doubt;
             sum->is_unknown = sum->is_unknown || host->is_unknown;
             shorten(&sum->none_ttl_s, host->none_ttl_s);
         }
@@ -394,7 +395,7 @@ static void conclude(struct resolution *r)
             return;
         }
         enter(r, RESOLUTION_CONCLUDED);
-        /* A host that could not be found is missing: it is soon looked for again. */
+        /* A host or address that could not be found is missing: it is soon looked for again. */
         r->ttl_ms =
             bound_ttl(sum.ttl_s, sum.is_in_doubt ? RESOLVER_TTL_DOUBT_MS : RESOLVER_TTL_MAX_MS);
     } else if (sum.is_in_doubt) {

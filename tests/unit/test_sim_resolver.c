@@ -407,6 +407,27 @@ static void troubled_addresses(void **state)
     }
 }
 
+/* The family that did not answer may be the only one that we can reach: it is soon asked again. */
+static void one_family_in_doubt(void **state)
+{
+    (void)state;
+    static const struct {
+        uint16_t type;
+        const char *expected;
+    } rows[] = {{ANSWER_A, "10 mx1.test [2001:db8::1]:25, 20 mx2.test 192.0.2.2:25"},
+                {ANSWER_AAAA, "10 mx1.test 192.0.2.1:25, 20 mx2.test 192.0.2.2:25"}};
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct bench *b = bench_new(i);
+        put_domains(b->sim);
+        sim_dns_trouble(b->sim, "mx1.test", rows[i].type, SIM_DNS_SERVER_FAILED);
+        struct ask *plain = ask(b, "plain.test", false);
+        run_all(b);
+        expect(plain, rows[i].expected);
+        assert_int_equal(plain->resolve.ttl_ms, RESOLVER_TTL_DOUBT_MS);
+        bench_free(b);
+    }
+}
+
 static void many_hosts_and_addresses(void **state)
 {
     (void)state;
@@ -576,6 +597,7 @@ int main(void)
         cmocka_unit_test(times_to_live),
         cmocka_unit_test(troubled_exchanges),
         cmocka_unit_test(troubled_addresses),
+        cmocka_unit_test(one_family_in_doubt),
         cmocka_unit_test(many_hosts_and_addresses),
         cmocka_unit_test(more_than_may_be_asked),
         cmocka_unit_test(a_ping_and_a_stop),
