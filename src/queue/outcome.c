@@ -11,13 +11,22 @@ void outcome_settle(struct queue *q, struct recipient *r, enum recipient_standin
     q->counts.recipients += recipient_is_waiting(r);
 }
 
+/* A wall clock that was wrong and went back leaves arrivals in the future, which would never be
+   over: the message then came now, at the latest. */
+static int64_t arrival_wall_ms(const struct queue *q, struct message *m)
+{
+    if (m->arrival_wall_ms > q->clock.wall_ms)
+        m->arrival_wall_ms = q->clock.wall_ms;
+    return m->arrival_wall_ms;
+}
+
 bool outcome_is_over(const struct queue *q, const struct recipient *r)
 {
     const struct site *s = r->destination == NULL ? NULL : r->destination->site;
     uint8_t era = q->clock.era;
     bool was_tried = r->era == era || (s != NULL && s->state != SITE_WELL && s->fault_era == era);
     return was_tried &&
-           retry_is_over(&q->clock, message_of(r)->arrival_wall_ms, q->settings.lifetime_ms);
+           retry_is_over(&q->clock, arrival_wall_ms(q, message_of(r)), q->settings.lifetime_ms);
 }
 
 static struct span address_of(const struct recipient *r, const struct mail_object *mail)

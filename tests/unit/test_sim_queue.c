@@ -285,6 +285,24 @@ static void wall_clock_jumps_while_away(void **state)
     house_free(h);
 }
 
+/* What came while the clock was ahead is not kept until the clock is there again. */
+static void wall_clock_goes_back(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->on_recipient = by_name;
+    struct id id = house_accept(h, "a@a.test", "later@b.test");
+    house_run(h, MINUTE);
+    machine_wall_jump(h->machine, -INT64_C(400) * 24 * 3600 * 1000);
+    house_run(h, 4 * DAY);
+    assert_false(of(h, id)->is_done);
+    house_run(h, DAY + 5 * HOUR);
+    assert_true(of(h, id)->is_done);
+    assert_int_equal(house_counts(h).expired, 1);
+    house_stop(h);
+    house_free(h);
+}
+
 static void nobody_to_tell(void **state)
 {
     (void)state;
@@ -860,6 +878,7 @@ int main(void)
         cmocka_unit_test(expires_while_the_site_is_away),
         cmocka_unit_test(wall_clock_jumps),
         cmocka_unit_test(wall_clock_jumps_while_away),
+        cmocka_unit_test(wall_clock_goes_back),
         cmocka_unit_test(nobody_to_tell),
         cmocka_unit_test(no_domain),
         cmocka_unit_test(disk_fails_for_a_while),
