@@ -404,9 +404,23 @@ static enum fault judge_room(const struct spool *s)
     return segments_left(s) > s->settings.segments_reserved ? FAULT_NONE : FAULT_DISK_FULL;
 }
 
+/* While mail is refused for want of room no append asks for any, and nobody tells when others have
+   made some. */
+static void look_for_room(struct spool *s)
+{
+    if (heap_contains(&s->retry.node))
+        return;
+    if (disk_room(s->disk, &s->room_bytes) != FAULT_NONE)
+        s->room_bytes = 0;
+    if (judge_room(s) == FAULT_DISK_FULL)
+        spool_retry_later(s);
+}
+
 void lives_plan(struct spool *s)
 {
     plan_next(s);
+    if (judge_room(s) == FAULT_DISK_FULL)
+        look_for_room(s);
     if (s->is_ready) {
         plan_ends(s);
         plan_room(s);
