@@ -89,7 +89,8 @@ static void derive_receiver(struct engine *e, const struct settings *s)
         .hops_max = s->hops_max,
         .relay_from = s->relay_from,
         .relay_from_count = s->relay_from_count,
-        .appends_max = APPENDS_PER_WORKER_MAX,
+        .appends_max =
+            e->options.appends_max == 0 ? APPENDS_PER_WORKER_MAX : e->options.appends_max,
     };
 }
 

@@ -1,0 +1,119 @@
+/*
+ * ledger: what was promised and what became of it, as the clients and servers around the engine saw
+ * it.
+ *
+ * Clients write down what they have sent and what they have read; servers what they have taken,
+ * refused and been told by notifications. Nothing here comes from the engine itself, but for the
+ * names of its lives and the repeats that it has foretold. A promise that is broken is said in one
+ * sentence, the first one is kept. Owns all of it.
+ */
+#ifndef SIM_SCENARIO_LEDGER_H
+#define SIM_SCENARIO_LEDGER_H
+
+#include "base/buffer.h"
+#include "base/list.h"
+#include "sim/world.h"
+
+#define LEDGER_ADDRESS_MAX 64
+#define LEDGER_LIVES_MAX   64
+#define LEDGER_ID_MAX      32
+
+/* A transaction that a server has answered with 250. */
+struct handover {
+    struct list node; /* in ledger.handovers */
+    int64_t at_us;
+    int64_t confirmed_us; /* the engine went on, so it has read the 250; 0: nobody knows */
+    uint32_t life;
+    uint32_t host;
+};
+
+struct take {
+    struct take *next; /* the one before */
+    const struct handover *handover;
+};
+
+/* A notification, by its own message id. */
+struct notice {
+    struct list node; /* in ledger.notices */
+    char id[LEDGER_ID_MAX];
+    struct take *takes;
+};
+
+struct addressee {
+    char address[LEDGER_ADDRESS_MAX];
+    uint32_t domain;
+    int rcpt_code;         /* read by the client; 0: none */
+    struct take *takes;    /* the last one first */
+    bool is_refused;       /* a server has said 5xx that means it */
+    struct notice *notice; /* that says it has failed */
+    int64_t noticed_us;    /* when it came first */
+};
+
+/* A message. */
+struct parcel {
+    uint32_t number;
+    char sender[LEDGER_ADDRESS_MAX]; /* empty: the null reverse-path */
+    uint32_t home;                   /* the sender's domain */
+    struct addressee *addressees;
+    uint32_t addressee_count;
+    struct buffer content;
+    bool is_stranger; /* its client may not relay */
+    bool by_bdat, is_8bit;
+    bool is_settled;     /* its client does nothing more about it */
+    bool is_whole_sent;  /* the end of its content may have reached the engine */
+    int content_code;    /* read after the content; 0: none */
+    int64_t begun_us;    /* when its client began with it */
+    int64_t accepted_us; /* when that was read */
+    char id[LEDGER_ID_MAX];
+};
+
+/* A life of the engine. */
+struct engine_life {
+    int64_t begun_us, ended_us; /* ended: SIM_NEVER while it lasts */
+    bool is_crash;              /* killed, or it was stopped with work in hand */
+    bool is_power_cut;
+};
+
+struct repeat {
+    struct list node; /* in ledger.repeats */
+    char id[LEDGER_ID_MAX];
+    uint32_t life;
+};
+
+struct ledger {
+    struct sim *sim;
+    uint64_t seed;
+    bool is_traced;
+    struct parcel *parcels;
+    uint32_t parcel_count;
+    struct list handovers, notices, repeats;
+    struct engine_life lives[LEDGER_LIVES_MAX];
+    uint32_t life_count;
+    int64_t disk_trouble_us; /* the last moment at which the disk may have failed */
+    bool is_broken;
+    char sentence[512];
+};
+
+struct ledger *ledger_new(struct sim *s, uint64_t seed, uint32_t parcel_count);
+void ledger_free(struct ledger *l);
+
+/* Fills the parcel's content with `bytes` or a little more, drawn; the addressees are to be set. */
+void parcel_make(struct ledger *l, uint32_t number, uint32_t addressees, size_t bytes,
+                 struct random *r);
+/* "r3x0@d1.test" leads to its parcel and addressee. False: nothing of ours. */
+bool ledger_find(struct ledger *l, struct span address, struct parcel **parcel_out,
+                 struct addressee **addressee_out);
+
+struct handover *ledger_handover(struct ledger *l, uint32_t host);
+void ledger_take(struct ledger *l, struct take **takes, const struct handover *h);
+struct notice *ledger_notice(struct ledger *l, struct span id);
+void ledger_repeat(struct ledger *l, struct span id);
+uint32_t ledger_life(const struct ledger *l); /* the number of the present or last one */
+
+/* A promise is broken; the first sentence counts. */
+__attribute__((format(printf, 2, 3))) void ledger_break(struct ledger *l, const char *format, ...);
+/* A line of the trace. */
+__attribute__((format(printf, 2, 3))) void ledger_trace(const struct ledger *l, const char *format,
+                                                        ...);
+
+#endif
