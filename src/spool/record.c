@@ -61,7 +61,12 @@ enum fault record_decode(struct span bytes, uint64_t epoch, struct record *recor
     if (!type_is_known(type) || payload_len > RECORD_PAYLOAD_MAX)
         return FAULT_DAMAGED;
     struct span payload = cursor_bytes(&c, payload_len);
-    if (!cursor_ok(&c) || crc32c(0, payload) != payload_crc)
+    if (!cursor_ok(&c))
+        return FAULT_DAMAGED;
+#ifdef PLANTED_BUG_TORN_TAIL
+    payload_crc = crc32c(0, payload); /* the header passes, and the rest is taken for good */
+#endif
+    if (crc32c(0, payload) != payload_crc)
         return FAULT_DAMAGED;
 
     record_out->type = (enum record_type)type;
