@@ -41,3 +41,18 @@ uint32_t attempts_order(struct loop *l, const struct route *route, uint32_t max,
             out[count++] = (struct attempt){hosts[i].host, a};
     return count;
 }
+
+bool attempts_prefer(const struct route *route, struct endpoint peer, struct attempt *attempts,
+                     uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct attempt found = attempts[i];
+        if (!endpoint_equal(route->hosts[found.host].addresses[found.address], peer))
+            continue;
+        for (; i > 0; i--)
+            attempts[i] = attempts[i - 1];
+        attempts[0] = found;
+        return true;
+    }
+    return false;
+}

@@ -5,12 +5,21 @@
  * It outlives the socket: between two deliveries it is kept idle, and a host that fails is followed
  * by the next one of the route. States are named for what is awaited:
  *
- *   UNUSED --deliver--> FETCHING (no mail object yet) --> CONNECTING --> TALKING --> IDLE
- *   IDLE --deliver--> TALKING                 CONNECTING, TALKING --trouble--> CONNECTING (next
- * host) IDLE --time--> QUITTING --> UNUSED        TALKING --no host is left--> UNUSED
+ *   UNUSED      no socket; a delivery may wait for a letter of the one before
+ *   FETCHING    the mail object of the delivery; a kept socket may be there
+ *   CONNECTING  the socket
+ *   TALKING     the client's machine has the delivery's transaction
+ *   IDLE        the next delivery, or the end of idle_ms
+ *   QUITTING    the answer to QUIT, no longer than its time
+ *   DRAINING    a letter of its own, after its channel was closed: then it is freed
+ *
+ *   UNUSED, IDLE, QUITTING --deliver--> [FETCHING -->] CONNECTING --> TALKING --> IDLE or UNUSED
+ *   IDLE --deliver--> [FETCHING -->] TALKING      CONNECTING, TALKING --trouble--> CONNECTING
+ *   IDLE --time, close--> QUITTING --> UNUSED     IDLE, FETCHING --lost--> the socket is gone
  *
  * A letter of its own (append, fetch, content) may be under way in any of them; while one is, it is
- * not freed, and in DRAINING it waits for just that.
+ * not freed and no new delivery begins. Whatever calls the machine (conversation.c) may end the
+ * delivery and free an orphan: its callers do nothing after it.
  */
 #ifndef DELIVER_CONNECTION_H
 #define DELIVER_CONNECTION_H
@@ -23,7 +32,6 @@
 #include "transfer/delivery.h"
 
 #define CONNECTION_ATTEMPTS_MAX 64
-#define CONNECTION_REMOTE_MAX   320 /* "mx.example.org[2001:db8::1]:25" */
 
 struct connection;
 struct notice;
@@ -55,8 +63,8 @@ struct outgoing {
     struct span rest; /* of the piece in memory */
     bool line_start;  /* the next byte of the content begins a line */
     bool is_active;   /* 354 has come, the final dot is not yet with the kernel */
-    bool is_prefix_sent, is_all_read, is_dot_sent;
-    bool wants_block; /* the next block of a content file */
+    bool is_prefix_sent, is_all_read;
+    bool is_dot_sent; /* given to the socket */
 };
 
 struct attempt {
@@ -70,24 +78,24 @@ struct connection {
     enum connection_state state;
     bool is_orphan; /* its channel has been closed: freed as soon as possible */
 
-    struct socket *socket;
+    struct socket *socket; /* and the client: both or neither, but for CONNECTING */
     struct client *client;
     struct endpoint peer;
-    uint32_t transactions;          /* over this socket */
-    bool is_sending;                /* socket_send has not told on_sent yet */
-    struct buffer sending, waiting; /* commands with the kernel; those behind them */
+    uint32_t transactions; /* over this socket */
+    bool is_sending;       /* socket_send has not told on_sent yet */
+    struct buffer sending; /* the commands of that send; changes places with the client's output */
     struct timer timer;
     uint64_t progress; /* of the client when the timer was set */
+    bool has_moved;    /* since then: the kernel took something, or a letter came back */
 
+    bool is_started; /* the delivery is worked on; before: a letter of the last one is out */
     struct client_recipient *recipients; /* in the delivery's arena */
-    struct mail_object *mail;
+    struct mail_object *mail;            /* a reference */
     struct outgoing out;
     struct attempt attempts[CONNECTION_ATTEMPTS_MAX];
     uint32_t attempt_count, attempt_next;
-    bool is_started; /* the delivery is worked on; before: a letter of the last one is out */
-    bool has_begun;  /* client_begin was called for this delivery on this socket */
-    bool has_result; /* and its results are there */
-    bool is_reused;  /* the socket is one of a delivery before */
+    bool is_reused;  /* the transaction is on the socket of a delivery before */
+    bool has_result; /* CLIENT_WANT_RESULT was seen, the delivery is still to be concluded */
     enum fault trouble_fault;
     struct span trouble_text, trouble_remote; /* in the delivery's arena */
     bool trouble_is_reply;
@@ -97,7 +105,9 @@ struct connection {
     struct fetching fetching;
     bool is_fetch_out;
     struct reading reading;
-    bool is_job_out, has_content;
+    bool has_content;  /* reading.content is begun */
+    bool is_job_out;   /* reading.content is on a disk thread */
+    bool is_job_stale; /* what it reads is not wanted any more */
 };
 
 struct deliverer {
@@ -119,7 +129,12 @@ static inline void deliverer_count(_Atomic uint64_t *counter, int64_t n)
     atomic_store_explicit(counter, value + (uint64_t)n, memory_order_relaxed);
 }
 
-/* NULL: no memory. */
+static inline struct loop *connection_loop(const struct connection *c)
+{
+    return actor_loop(c->deliverer->worker);
+}
+
+/* connection.c: its life, its letters. NULL: no memory. */
 struct connection *connection_new(struct deliverer *d);
 void connection_free(struct connection *c);
 /* A delivery for the channel whose connection this is (SEND). */
@@ -131,16 +146,50 @@ void connection_on_append(struct connection *c);
 void connection_on_fetch(struct connection *c);
 void connection_on_job(struct connection *c);
 
-/* content_pump.c: sends as much of the content as the socket takes now. */
+void connection_enter(struct connection *c, enum connection_state next);
+/* False: no memory for a timer; none is set then. */
+must_use bool connection_set_timer(struct connection *c, int64_t after_ms);
+/* Closes the socket, if there is one; the content is not sent any more. */
+void connection_drop(struct connection *c);
+/* The delivery is over: its letter goes back, the socket is kept or closed. */
+void connection_finish(struct connection *c, enum fault site_fault);
+/* A socket without a transaction has ended. May free. */
+void connection_over(struct connection *c);
+
+/* conversation.c: hosts, commands, replies, time. */
+void conversation_try_next(struct connection *c);
+/* The transaction begins on the socket that is there. */
+void conversation_begin(struct connection *c);
+/* More of the content may be sent: a block has come, the SENDING record is written. */
+void conversation_go_on(struct connection *c);
+/* The delivery cannot go on, for a reason of ours. */
+void conversation_lost(struct connection *c, enum fault fault);
+void conversation_quit(struct connection *c);
+void conversation_on_time(struct connection *c);
+
+/* outcome.c: what the queue is told. */
+void outcome_take(struct connection *c);
+/* Nobody was reached: every recipient is deferred, for this fault and the trouble noted last. */
+void outcome_defer_all(struct connection *c, enum fault fault);
+/* The host of the present attempt cannot be used; r: what the client said of it, or NULL. */
+void outcome_note_trouble(struct connection *c, enum fault fault, const struct client_result *r);
+
+/* content_pump.c: sends as much of the content as the socket takes now; nothing before the SENDING
+   record is written. */
 void outgoing_begin(struct connection *c);
 void outgoing_continue(struct connection *c);
-/* True: the final dot is with the kernel. */
-bool outgoing_is_done(const struct connection *c);
+/* A block was read; false: it is not to be sent. */
+must_use bool outgoing_take_block(struct connection *c);
+/* No more of it is sent, the content file is closed, at once or when its job is back. */
+void outgoing_end(struct connection *c);
 
 /* attempts.c: the addresses of a route in the order to be tried: by preference, equal ones in an
    order drawn (RFC 5321 5.1). */
 uint32_t attempts_order(struct loop *l, const struct route *route, uint32_t max,
                         struct attempt out[CONNECTION_ATTEMPTS_MAX]);
+/* Moves the attempt at `peer` to the front; false: there is none. */
+bool attempts_prefer(const struct route *route, struct endpoint peer, struct attempt *attempts,
+                     uint32_t count);
 
 /* notice.c: one notification being composed. */
 void notice_begin(struct deliverer *d, struct letter *letter);

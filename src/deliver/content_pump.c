@@ -1,10 +1,15 @@
 /*
  * content_pump: the content on its way out, after the 354: header prefix, content with dots doubled
  * (RFC 5321 4.5.2), the final dot. Inline content goes as it lies in the mail object, without a
- * copy; content in a file block by block, each verified before its first byte leaves.
+ * copy; content in a file block by block, each verified before its first byte leaves. Nothing goes
+ * before the SENDING record is written, so that the dot cannot.
  */
 #include "deliver/connection.h"
 #include "smtp/content.h"
+
+/* Of one send: the time that RFC 5321 4.5.3.2.5 gives is for a block, not for all of the content.
+ */
+#define PIECE_BYTES_MAX (64u * 1024)
 
 static const struct span dot = {(const uint8_t *)".", 1};
 static const struct span final_dot = {(const uint8_t *)".\r\n", 3};
@@ -12,6 +17,7 @@ static const struct span final_dot = {(const uint8_t *)".\r\n", 3};
 void outgoing_begin(struct connection *c)
 {
     const struct envelope *e = &c->mail->envelope;
+    check(!c->out.is_active);
     c->out = (struct outgoing){.line_start = true, .is_active = true};
     if (!e->content_in_file) {
         c->out.rest = e->content;
@@ -19,33 +25,44 @@ void outgoing_begin(struct connection *c)
     }
 }
 
-bool outgoing_is_done(const struct connection *c)
+void outgoing_end(struct connection *c)
 {
-    return c->out.is_dot_sent && !c->is_sending;
+    c->out.is_active = false;
+    c->out.rest = (struct span){NULL, 0};
+    if (!c->has_content)
+        return;
+    if (c->is_job_out) {
+        c->is_job_stale = true;
+        return;
+    }
+    content_fini(&c->reading.content);
+    c->has_content = false;
 }
 
-/* Fills parts with what comes next, the last two places left for the final dot. */
+/* Fills parts with what comes next, the last place left for the final dot. */
 static size_t gather(struct connection *c, struct span *parts)
 {
     const struct envelope *e = &c->mail->envelope;
     struct outgoing *o = &c->out;
+    struct span piece = span_sub(o->rest, 0, PIECE_BYTES_MAX);
+    size_t piece_len = piece.len;
     size_t count = 0;
     if (!o->is_prefix_sent) {
         parts[count++] = e->prefix;
         o->is_prefix_sent = true;
     }
-    while (o->rest.len > 0 && count + 3 < SOCKET_PARTS_MAX) {
-        if (!e->has_dot_lines) {
-            parts[count++] = o->rest;
-            o->rest.len = 0;
-            break;
-        }
-        bool stuff;
-        struct span run = content_stuff(&o->rest, &o->line_start, &stuff);
+    while (piece.len > 0 && count + 3 <= SOCKET_PARTS_MAX) {
+        bool stuff = false;
+        struct span run = piece;
+        if (e->has_dot_lines)
+            run = content_stuff(&piece, &o->line_start, &stuff);
+        else
+            piece.len = 0;
         if (stuff)
             parts[count++] = dot;
         parts[count++] = run;
     }
+    o->rest = span_skip(o->rest, piece_len - piece.len);
     return count;
 }
 
@@ -59,12 +76,26 @@ static void read_block(struct connection *c)
     content_send(d->worker, &c->reading.content, CONTENT_READ);
 }
 
-/* Until the socket says later, a block has to be read, or all is sent. The SENDING record is
-   written by then (connection.c calls this only after it). */
+bool outgoing_take_block(struct connection *c)
+{
+    const struct content *read = &c->reading.content;
+    c->out.rest = read->bytes;
+    c->out.is_all_read = read->is_over || read->bytes.len == 0;
+    return !c->out.is_all_read || read->total_bytes == c->mail->envelope.content_bytes;
+}
+
+static bool may_send(const struct connection *c)
+{
+    return c->out.is_active && c->is_sending_written && !c->is_sending && !c->is_job_out &&
+           !c->out.is_dot_sent;
+}
+
+/* Until the socket says later, a block has to be read, or all is sent. The machine is told of the
+   dot once the kernel has all of it: what is answered before that is no answer to it. */
 void outgoing_continue(struct connection *c)
 {
     struct outgoing *o = &c->out;
-    while (o->is_active && !o->is_dot_sent && !c->is_sending && !c->is_job_out) {
+    while (may_send(c)) {
         struct span parts[SOCKET_PARTS_MAX];
         size_t count = gather(c, parts);
         uint64_t bytes = 0;
@@ -73,10 +104,6 @@ void outgoing_continue(struct connection *c)
             return;
         }
         if (o->rest.len == 0 && o->is_all_read) {
-            if (!client_content_end(c->client)) {
-                o->is_active = false;
-                return;
-            }
             parts[count++] = final_dot;
             o->is_dot_sent = true;
         }
@@ -85,4 +112,6 @@ void outgoing_continue(struct connection *c)
         deliverer_count(&c->deliverer->counters.bytes, (int64_t)bytes);
         c->is_sending = socket_send(c->socket, parts, count) == SEND_LATER;
     }
+    if (o->is_active && o->is_dot_sent && !c->is_sending)
+        o->is_active = !client_content_end(c->client);
 }

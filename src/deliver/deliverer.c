@@ -68,7 +68,7 @@ static void on_fetched(struct fetching *f)
         notice_on_fetch(f->notice);
 }
 
-/* On a worker only we append SENDING records and read content. */
+/* On a worker only we append SENDING records and read content. The letter's owner may free it. */
 static bool on_answer(struct letter *letter)
 {
     if (letter->type == LETTER_FETCH) {
@@ -77,9 +77,10 @@ static bool on_answer(struct letter *letter)
     }
     if (letter->type == LETTER_APPEND) {
         struct append *a = container_of(letter, struct append, letter);
-        if (a->type == RECORD_SENDING)
-            connection_on_append(container_of(a, struct connection, append));
-        return a->type == RECORD_SENDING;
+        if (a->type != RECORD_SENDING)
+            return false;
+        connection_on_append(container_of(a, struct connection, append));
+        return true;
     }
     if (letter->type != LETTER_JOB)
         return false;

@@ -10,7 +10,7 @@
 #include "mail/dsn.h"
 #include "transfer/notification.h"
 
-#define NOTICE_BYTES_MAX (192u * 1024) /* of a whole notification: it stays inline */
+#define NOTICE_BYTES_MAX (192u * 1024) /* of a whole notification, which stays inline */
 
 struct notice {
     struct list node; /* in deliverer.notices */
@@ -59,49 +59,65 @@ static struct status failed_status(const struct notified_recipient *r)
     return s;
 }
 
-static bool fill_recipients(const struct notice *n, struct dsn_recipient *out)
+/* "mx.example.org[192.0.2.1]" as a name; a host without one is its address in brackets. */
+static struct span name_of(struct span remote)
+{
+    size_t bracket = span_find_byte(remote, '[', 0);
+    return bracket == 0 ? remote : span_sub(remote, 0, bracket);
+}
+
+static enum fault fill_recipients(const struct notice *n, struct dsn_recipient *out)
 {
     const struct envelope *e = &n->mail->envelope;
     int64_t now_ms = loop_wall_ms(actor_loop(n->deliverer->worker));
     for (uint32_t i = 0; i < n->letter->recipient_count; i++) {
         const struct notified_recipient *r = &n->letter->recipients[i];
         if (r->index >= e->recipient_count)
-            return false;
+            return FAULT_DAMAGED; /* it is not the message that the queue knows */
         out[i] = (struct dsn_recipient){
             .address = e->recipients[r->index],
             .action = DSN_FAILED,
             .status = failed_status(r),
-            .remote_mta = r->remote,
+            .remote_mta = name_of(r->remote),
             .diagnostic = r->text.len > 0 ? r->text : span_text(fault_text(r->fault)),
             .diagnostic_is_reply = r->is_reply,
             .last_attempt_ms = now_ms,
         };
     }
-    return true;
+    return FAULT_NONE;
 }
 
-static bool format(struct notice *n, struct id id, struct span original, struct buffer *out)
+static bool write_dsn(const struct notice *n, struct id id, const struct dsn_recipient *recipients,
+                      struct span original, struct buffer *out)
 {
-    const struct envelope *e = &n->mail->envelope;
-    struct dsn_recipient *recipients =
-        calloc(n->letter->recipient_count + (size_t)1, sizeof *recipients);
-    bool ok = recipients != NULL && fill_recipients(n, recipients);
-    if (ok) {
-        struct dsn dsn = {
-            .id = id,
-            .reporting_mta = span_text(n->deliverer->settings->hostname),
-            .to = e->reverse_path,
-            .now_ms = loop_wall_ms(actor_loop(n->deliverer->worker)),
-            .original_id = n->letter->id,
-            .arrival_ms = e->arrival_wall_ms,
-            .recipients = recipients,
-            .recipient_count = n->letter->recipient_count,
-            .original = original,
-        };
-        ok = dsn_format(out, &dsn);
-    }
+    struct dsn dsn = {
+        .id = id,
+        .reporting_mta = span_text(n->deliverer->settings->hostname),
+        .to = n->mail->envelope.reverse_path,
+        .now_ms = loop_wall_ms(actor_loop(n->deliverer->worker)),
+        .original_id = n->letter->id,
+        .arrival_ms = n->mail->envelope.arrival_wall_ms,
+        .recipients = recipients,
+        .recipient_count = n->letter->recipient_count,
+        .original = original,
+    };
+    buffer_reset(out);
+    return dsn_format(out, &dsn);
+}
+
+/* When all of it is too large, the original is what can be done without. */
+static enum fault format(const struct notice *n, struct id id, struct span original,
+                         struct buffer *out)
+{
+    struct dsn_recipient *recipients = calloc(n->letter->recipient_count, sizeof *recipients);
+    if (recipients == NULL)
+        return FAULT_NO_MEMORY;
+    enum fault fault = fill_recipients(n, recipients);
+    if (fault == FAULT_NONE && !write_dsn(n, id, recipients, original, out) &&
+        !write_dsn(n, id, recipients, (struct span){NULL, 0}, out))
+        fault = FAULT_LIMIT;
     free(recipients);
-    return ok;
+    return fault;
 }
 
 static enum fault make_mail(struct notice *n, struct id id, struct span content)
@@ -126,20 +142,34 @@ static enum fault make_mail(struct notice *n, struct id id, struct span content)
     return draft_finish(draft, content.len, false, has_dot_lines, &n->letter->dsn);
 }
 
+/* It is a message like any other: larger than the spool takes inline, it would be refused. */
+static size_t bytes_max(const struct notice *n)
+{
+    uint32_t inline_max = spool_settings(n->deliverer->spool)->inline_bytes_max;
+    return inline_max < NOTICE_BYTES_MAX ? inline_max : NOTICE_BYTES_MAX;
+}
+
+static struct id next_id(struct deliverer *d)
+{
+    struct loop *l = actor_loop(d->worker);
+    uint8_t random[10];
+    loop_random(l, random, sizeof random);
+    return id_next(&d->ids, (uint64_t)loop_wall_ms(l), random);
+}
+
 static void compose(struct notice *n, struct span content_head)
 {
-    struct loop *l = actor_loop(n->deliverer->worker);
-    const struct envelope *e = &n->mail->envelope;
-    uint8_t random[10];
+    struct id id = next_id(n->deliverer);
+    struct span prefix = n->mail->envelope.prefix;
+    struct span head = span_sub(content_head, 0, CONTENT_BLOCK_BYTES);
     struct buffer original, out;
-    loop_random(l, random, sizeof random);
-    struct id id = id_next(&n->deliverer->ids, (uint64_t)loop_wall_ms(l), random);
-    buffer_init(&original, NOTICE_BYTES_MAX);
-    buffer_init(&out, NOTICE_BYTES_MAX);
-    bool ok = buffer_put(&original, e->prefix) &&
-              buffer_put(&original, span_sub(content_head, 0, CONTENT_BLOCK_BYTES)) &&
-              format(n, id, buffer_span(&original), &out);
-    enum fault fault = ok ? make_mail(n, id, buffer_span(&out)) : FAULT_LIMIT;
+    buffer_init(&original, prefix.len + head.len);
+    buffer_init(&out, bytes_max(n));
+    enum fault fault = FAULT_NO_MEMORY;
+    if (buffer_put(&original, prefix) && buffer_put(&original, head))
+        fault = format(n, id, buffer_span(&original), &out);
+    if (fault == FAULT_NONE)
+        fault = make_mail(n, id, buffer_span(&out));
     buffer_fini(&original);
     buffer_fini(&out);
     answer(n, fault);
@@ -184,6 +214,7 @@ void notice_begin(struct deliverer *d, struct letter *letter)
         letter_answer(d->worker, letter);
         return;
     }
+    check(asked->recipient_count > 0);
     n->deliverer = d;
     n->letter = asked;
     n->fetching.notice = n->reading.notice = n;

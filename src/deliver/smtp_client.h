@@ -61,8 +61,8 @@ struct client_outcome {
                              the owner's to know; result.code has it) */
     bool is_stale;        /* a kept connection was gone, or useless, before it did anything for this
                              transaction: try at once on a new one, no trouble is proved */
-    bool in_doubt; /* the final dot may be out and no reply was understood: what is DEFERRED in
-                      DOT may have been delivered (RFC 1047) */
+    bool in_doubt; /* the final dot is out and no reply was understood: what is DEFERRED in DOT
+                      may have been delivered (RFC 1047) */
     struct client_result trouble; /* why the connection is at its end; UNDECIDED: it is well, or
                                      was ended by client_quit */
 };
@@ -70,8 +70,8 @@ struct client_outcome {
 enum client_want {
     CLIENT_WANT_INPUT,   /* send the output; give the unused rest, and more when it comes */
     CLIENT_WANT_CONTENT, /* once: send the output, then the content with dots doubled
-                            (content_stuff), its last line ended, and the final ".\r\n"; before
-                            the bytes with that dot, client_content_end */
+                            (content_stuff), its last line ended, and the final ".\r\n"; when
+                            all that is with the kernel, client_content_end */
     CLIENT_WANT_RESULT, /* once: the transaction is over, all recipients have results; step again to
                            see what becomes of the connection. Content not yet sent is not wanted */
     CLIENT_WANT_IDLE,   /* client_begin or client_quit; bytes (or a loss) may come as well */
@@ -104,8 +104,10 @@ enum client_want client_step(struct client *c, struct span input, size_t *used_o
 struct buffer *client_output(struct client *c);
 
 /*
- * The final dot may be out from now on: called when the SENDING record is written, before the bytes
- * with the dot go to the kernel. False: the transaction has ended meanwhile, send no more.
+ * The final dot is out: called at once when the kernel has taken all of it, before any more input
+ * is given, since a reply from before is no answer to it and a loss from before leaves no doubt.
+ * (The SENDING record was written before the dot was sent.) False: the transaction has ended
+ * meanwhile.
  */
 must_use bool client_content_end(struct client *c);
 

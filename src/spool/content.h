@@ -63,7 +63,8 @@ void content_init(struct content *c, struct spool *s, struct id id);
 /* Sends the job; c->job.letter comes back to `from` as LETTER_JOB. */
 void content_send(struct actor *from, struct content *c, enum content_step step);
 /* Closes and frees what is still held, without a job and without unlinking: for the end of an actor
- * that waits for no more answers. No job is out, or the world is dead. */
+ * that waits for no more answers, and at any time after reading only, since closing what was only
+ * read waits for no disk. No job is out, or the world is dead. */
 void content_fini(struct content *c);
 
 #endif

@@ -1,0 +1,321 @@
+/*
+ * conversation: a connection's socket and the client's machine on it: which host is tried, what is
+ * sent, how long is waited. Of the results it knows only whether another host has to be tried.
+ */
+#include "deliver/connection.h"
+
+static const struct socket_events events;
+
+static void pump(struct connection *c, struct span input);
+
+static void pump_on(struct connection *c)
+{
+    pump(c, (struct span){NULL, 0});
+}
+
+/* Hosts --------------------------------------------------------------------------------------- */
+
+static enum fault connect_to(struct connection *c, struct endpoint peer)
+{
+    const struct deliverer_settings *s = c->deliverer->settings;
+    struct endpoint source = peer.family == 6 ? s->source_ipv6 : s->source_ipv4;
+    c->peer = peer;
+    deliverer_count(&c->deliverer->counters.connections, 1);
+    enum fault fault = socket_connect(connection_loop(c), peer, source, &events, c, &c->socket);
+    if (fault != FAULT_NONE) {
+        c->socket = NULL;
+        return fault;
+    }
+    deliverer_count(&c->deliverer->counters.connections_open, 1);
+    if (connection_set_timer(c, s->connect_timeout_ms))
+        return FAULT_NONE;
+    connection_drop(c);
+    return FAULT_NO_MEMORY;
+}
+
+static void note_failed_connect(struct connection *c, enum fault fault)
+{
+    deliverer_count(&c->deliverer->counters.connects_failed, 1);
+    outcome_note_trouble(c, fault, NULL);
+}
+
+void conversation_try_next(struct connection *c)
+{
+    const struct route *route = c->delivery->route;
+    while (c->attempt_next < c->attempt_count) {
+        struct attempt at = c->attempts[c->attempt_next++];
+        enum fault fault = connect_to(c, route->hosts[at.host].addresses[at.address]);
+        if (fault == FAULT_NONE) {
+            connection_enter(c, CONNECTION_CONNECTING);
+            return;
+        }
+        note_failed_connect(c, fault);
+    }
+    outcome_defer_all(c, c->trouble_fault);
+    connection_finish(c, c->trouble_fault);
+}
+
+static void on_connect(void *context, enum fault fault)
+{
+    struct connection *c = context;
+    struct deliverer *d = c->deliverer;
+    if (fault == FAULT_NONE) {
+        c->client = client_new(&d->limits, d->settings->hostname);
+        if (c->client == NULL)
+            fault = FAULT_NO_MEMORY;
+    }
+    if (fault == FAULT_NONE) {
+        conversation_begin(c);
+        return;
+    }
+    connection_drop(c);
+    note_failed_connect(c, fault);
+    conversation_try_next(c);
+}
+
+void conversation_begin(struct connection *c)
+{
+    const struct delivery *d = c->delivery;
+    const struct envelope *e = &c->mail->envelope;
+    struct client_transaction t = {
+        .reverse_path = e->reverse_path,
+        .recipients = c->recipients,
+        .recipient_count = d->recipient_count,
+        .content_bytes = e->prefix.len + e->content_bytes,
+        .is_8bitmime = e->body_8bitmime,
+    };
+    c->has_result = false;
+    c->has_moved = true;
+    c->out = (struct outgoing){.is_active = false};
+    c->transactions++;
+    deliverer_count(&c->deliverer->counters.transactions, 1);
+    connection_enter(c, CONNECTION_TALKING);
+    client_begin(c->client, &t);
+    pump_on(c);
+}
+
+/* A recipient whose result another host must not change. */
+static bool has_final_verdict(const struct connection *c)
+{
+    for (uint32_t i = 0; i < c->delivery->recipient_count; i++) {
+        enum client_verdict v = c->recipients[i].result.verdict;
+        if (v == CLIENT_DELIVERED || v == CLIENT_FAILED)
+            return true;
+    }
+    return false;
+}
+
+/* The transaction is over, and what becomes of the connection is known. */
+static void conclude(struct connection *c)
+{
+    const struct client_outcome *o = client_outcome(c->client);
+    enum fault site_fault = FAULT_NONE;
+    c->has_result = false;
+    if (o->is_stale && c->is_reused) {
+        c->is_reused = false;
+        c->attempt_next = 0; /* the same host, on a new connection */
+        connection_drop(c);
+        conversation_try_next(c);
+        return;
+    }
+    if (o->is_host_trouble) {
+        outcome_note_trouble(c, o->trouble.fault, &o->trouble);
+        site_fault = c->trouble_fault;
+        if (!o->in_doubt && !has_final_verdict(c) && c->attempt_next < c->attempt_count) {
+            connection_drop(c);
+            conversation_try_next(c);
+            return;
+        }
+    }
+    outcome_take(c);
+    connection_finish(c, site_fault);
+}
+
+/* Commands and replies ------------------------------------------------------------------------ */
+
+/* What the kernel has not yet taken stays the client's, which bounds it. */
+static void send_commands(struct connection *c)
+{
+    struct buffer *output = client_output(c->client);
+    if (output->len == 0 || output->full || c->is_sending)
+        return;
+    struct buffer sent = c->sending;
+    c->sending = *output;
+    *output = sent;
+    buffer_reset(output);
+    struct span part = buffer_span(&c->sending);
+    c->is_sending = socket_send(c->socket, &part, 1) == SEND_LATER;
+}
+
+/* As early as the host has said that it talks to us, so that the record is written while MAIL and
+   RCPT are on their way; once for a delivery, however many hosts are tried. */
+static void write_sending(struct connection *c)
+{
+    enum client_phase phase = client_phase(c->client);
+    bool is_time = phase == CLIENT_MAIL || phase == CLIENT_RCPT || phase == CLIENT_DATA ||
+                   phase == CLIENT_CONTENT;
+    if (!is_time || c->is_sending_written || c->is_append_out)
+        return;
+    c->append = (struct append){
+        .type = RECORD_SENDING, .id = c->delivery->id, .version = c->delivery->version};
+    c->is_append_out = true;
+    letter_send(c->deliverer->worker, spool_actor(c->deliverer->spool), &c->append.letter,
+                LETTER_APPEND, NULL);
+}
+
+/* The time of a phase; false: no memory for a timer. */
+static bool arm_timer(struct connection *c)
+{
+    int64_t timeout_ms = client_timeout_ms(c->client);
+    uint64_t progress = client_progress(c->client);
+    if (progress == c->progress && !c->has_moved)
+        return true;
+    c->progress = progress;
+    c->has_moved = false;
+    return timeout_ms < 0 || connection_set_timer(c, timeout_ms);
+}
+
+enum react { REACT_OVER, REACT_AGAIN, REACT_WAIT };
+
+/* Input is left only when the next command has no room, for others are still to be sent: those
+   that the server has answered already. */
+static enum react on_want_input(struct connection *c, bool has_input)
+{
+    const struct buffer *output = client_output(c->client);
+    if (c->has_result) {
+        conclude(
+            c); /* the host was refused: QUIT is on its way, and the answer matters to nobody */
+        return REACT_OVER;
+    }
+    if (has_input && output->len > 0 && !output->full)
+        client_lost(c->client, FAULT_PROTOCOL);
+    return has_input || output->full ? REACT_AGAIN : REACT_WAIT;
+}
+
+/* The rest of the input is read before the connection is called well. */
+static enum react on_want_idle(struct connection *c, bool has_input)
+{
+    if (has_input)
+        return REACT_AGAIN;
+    if (!c->has_result)
+        return REACT_WAIT;
+    conclude(c);
+    return REACT_OVER;
+}
+
+static enum react react(struct connection *c, enum client_want want, bool has_input)
+{
+    switch (want) {
+    case CLIENT_WANT_INPUT:
+        return on_want_input(c, has_input);
+    case CLIENT_WANT_CONTENT:
+        outgoing_begin(c);
+        outgoing_continue(c);
+        return REACT_AGAIN;
+    case CLIENT_WANT_RESULT:
+        c->has_result = true;
+        c->out.is_active = false;
+        return REACT_AGAIN;
+    case CLIENT_WANT_IDLE:
+        return on_want_idle(c, has_input);
+    case CLIENT_WANT_CLOSE:
+        if (c->has_result)
+            conclude(c);
+        else
+            connection_over(c);
+        return REACT_OVER;
+    }
+    check(false);
+    return REACT_OVER;
+}
+
+/* The client's loop (smtp_client.h). After it the delivery may be over and `c` freed. */
+static void pump(struct connection *c, struct span input)
+{
+    for (;;) {
+        size_t used;
+        enum client_want want = client_step(c->client, input, &used);
+        input = span_skip(input, used);
+        send_commands(c);
+        enum react next = react(c, want, input.len > 0);
+        if (next == REACT_OVER)
+            return;
+        if (next == REACT_AGAIN)
+            continue;
+        write_sending(c);
+        if (arm_timer(c))
+            return;
+        client_lost(c->client, FAULT_NO_MEMORY);
+    }
+}
+
+void conversation_go_on(struct connection *c)
+{
+    c->has_moved = true;
+    outgoing_continue(c);
+    pump_on(c);
+}
+
+void conversation_lost(struct connection *c, enum fault fault)
+{
+    client_lost(c->client, fault);
+    pump_on(c);
+}
+
+void conversation_quit(struct connection *c)
+{
+    connection_enter(c, CONNECTION_QUITTING);
+    client_quit(c->client);
+    pump_on(c);
+}
+
+static void on_bytes(void *context, struct span bytes)
+{
+    pump(context, bytes);
+}
+
+static void on_sent(void *context)
+{
+    struct connection *c = context;
+    c->is_sending = false;
+    send_commands(c);
+    conversation_go_on(c);
+}
+
+static void on_end(void *context, enum fault fault)
+{
+    struct connection *c = context;
+    c->is_sending = false;
+    conversation_lost(c, fault == FAULT_NONE ? FAULT_CONNECTION_LOST : fault);
+}
+
+static const struct socket_events events = {
+    .on_connect = on_connect, .on_bytes = on_bytes, .on_sent = on_sent, .on_end = on_end};
+
+/* The server waits for content that our own disk or spool does not give. */
+static bool is_ours(const struct connection *c)
+{
+    return c->out.is_active && !c->is_sending && (c->is_append_out || c->is_job_out);
+}
+
+void conversation_on_time(struct connection *c)
+{
+    switch (c->state) {
+    case CONNECTION_CONNECTING:
+        on_connect(c, FAULT_CONNECT_TIMEOUT);
+        break;
+    case CONNECTION_TALKING:
+        conversation_lost(c, is_ours(c) ? FAULT_DISK_ERROR : FAULT_TIMEOUT);
+        break;
+    case CONNECTION_IDLE:
+        conversation_quit(c);
+        break;
+    case CONNECTION_QUITTING:
+        connection_over(c);
+        break;
+    case CONNECTION_UNUSED:
+    case CONNECTION_FETCHING:
+    case CONNECTION_DRAINING:
+        break;
+    }
+}

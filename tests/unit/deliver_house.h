@@ -1,0 +1,906 @@
+/*
+ * deliver_house: a worker with a deliverer in the simulated world, between a queue, a spool and a
+ * disk that do what a test tells them, and SMTP servers that misbehave as told.
+ *
+ * Watched always: a letter comes back exactly once, with a result for each recipient; a server sees
+ * a final dot only after the SENDING record was written, which is asked for once; what was
+ * DELIVERED is in a server's ledger whole and byte by byte, and its server has said yes.
+ */
+#ifndef TESTS_UNIT_DELIVER_HOUSE_H
+#define TESTS_UNIT_DELIVER_HOUSE_H
+
+#include "deliver/connection.h"
+#include "expect.h"
+#include "sim/inside.h"
+#include "sim/world.h"
+#include "transfer/notification.h"
+
+enum {
+    HOSTS = 6,
+    MESSAGES_MAX = 400,
+    CHANNELS_MAX = 16,
+    RECIPIENTS_MAX = 1000,
+    LEDGER_MAX = 2000,
+    HELD_MAX = 200,
+    INLINE_MAX = 100000
+};
+
+/* When a server does something. */
+enum moment {
+    AT_GREETING,
+    AT_EHLO,
+    AT_HELO,
+    AT_MAIL,
+    AT_RCPT,
+    AT_DATA,
+    AT_CONTENT, /* once mid_data bytes of it have come */
+    AT_DOT,
+    AT_RSET,
+    AT_QUIT,
+    MOMENTS
+};
+
+/*
+ * What a server does instead of what a good one would: says the text, then, by its last byte, '!':
+ * closes; '#': resets; '~': is silent for ever. `times`: only the first so often; 0: always.
+ */
+struct misdeed {
+    const char *text;
+    uint32_t times;
+};
+
+struct manner {
+    struct misdeed at[MOMENTS];
+    size_t mid_data;
+    bool has_no_pipelining, is_slow; /* slow: reads now and then, answers late */
+    int64_t closes_idle_ms;          /* after a transaction; 0: never */
+};
+
+struct host {
+    struct endpoint at;
+    char name[32];
+    struct socket *listener;
+    struct manner manner;
+    uint32_t connections, transactions, quits, resets, mails;
+    uint32_t done[MOMENTS];
+};
+
+/* A server's side of a connection. */
+struct session {
+    struct list node;
+    struct host *host;
+    struct socket *socket;
+    struct timer timer;
+    struct buffer in, out, sending, content;
+    bool is_sending, is_silent, is_in_data, is_over, has_misbehaved;
+    char after; /* what follows once `out` is sent */
+    char recipients[16384];
+    uint32_t recipient_count;
+};
+
+struct ledger_entry {
+    uint32_t host, message;
+    bool is_yes, is_whole;
+    char *recipients; /* "<a@b> <c@d> " that were taken */
+};
+
+struct message {
+    struct mail_object *mail;
+    struct span content; /* with prefix, as it should arrive */
+    char *memory;
+    bool may_be_fetched, is_in_file;
+    uint32_t sendings, sendings_asked; /* written; asked for, in the present delivery */
+};
+
+struct channel {
+    struct delivery delivery;
+    struct message *message;
+    uint32_t recipients[RECIPIENTS_MAX];
+    uint32_t lent, back;
+    bool is_lent;
+    int64_t lent_us, back_us;
+};
+
+/* Answers later, if it is told to. */
+struct late {
+    struct actor *actor;
+    struct timer timer;
+    struct letter *held[HELD_MAX];
+    size_t count;
+    bool holds;
+    void (*work)(struct letter *letter);
+};
+
+struct spool {
+    struct spool_settings settings;
+};
+
+struct house {
+    struct sim *sim;
+    struct random *random;
+    struct machine *sender, *peers;
+    struct world *sender_life, *peers_life;
+    struct actor *worker, *queue;
+    struct late spool_late, disk_late;
+    struct spool spool;
+    struct disk *disk;
+    struct deliverer_settings settings;
+    struct deliverer *deliverer;
+    uint32_t slow; /* per million: a letter waits for another turn */
+    uint32_t append_faults, fetch_faults, job_faults; /* per million */
+    enum fault append_fault, fetch_fault, job_fault;  /* which then */
+
+    struct loop *loop; /* of the servers */
+    struct thread *thread;
+    struct host hosts[HOSTS];
+    struct list sessions;
+    struct message messages[MESSAGES_MAX];
+    uint32_t message_count;
+    struct channel channels[CHANNELS_MAX];
+    uint32_t channel_count;
+    struct ledger_entry ledger[LEDGER_MAX];
+    uint32_t ledger_count;
+    struct notification *notified; /* the last one that came back */
+    uint32_t is_dead;
+};
+
+static struct house house;
+
+static inline bool chance(uint32_t per_million)
+{
+    return random_chance(house.random, per_million);
+}
+
+static inline size_t below(size_t limit)
+{
+    return (size_t)random_below(house.random, limit);
+}
+
+static inline struct message *message_of(struct id id)
+{
+    for (uint32_t i = 0; i < house.message_count; i++)
+        if (id_equal(house.messages[i].mail->id, id))
+            return &house.messages[i];
+    fail_msg("nobody knows this message");
+    return NULL;
+}
+
+/* Spool and disk ------------------------------------------------------------------------------ */
+
+struct actor *spool_actor(struct spool *s)
+{
+    (void)s;
+    return house.spool_late.actor;
+}
+
+const struct spool_settings *spool_settings(const struct spool *s)
+{
+    return &s->settings;
+}
+
+void content_init(struct content *c, struct spool *s, struct id id)
+{
+    (void)s;
+    content_begin(c, house.disk, id);
+}
+
+void content_send(struct actor *from, struct content *c, enum content_step step)
+{
+    c->step = step;
+    letter_send(from, house.disk_late.actor, &c->job.letter, LETTER_JOB, NULL);
+}
+
+static void late_on_letter(void *self, struct letter *letter)
+{
+    struct late *l = self;
+    assert_true(l->count < HELD_MAX);
+    l->held[l->count++] = letter;
+}
+
+static void late_on_timer(void *context)
+{
+    (void)context; /* on_turn does it */
+}
+
+static void late_on_turn(void *self)
+{
+    struct late *l = self;
+    if (l->holds)
+        return;
+    for (size_t tries = l->count; tries > 0 && l->count > 0; tries--) {
+        size_t i = below(l->count);
+        if (chance(house.slow))
+            continue;
+        struct letter *letter = l->held[i];
+        l->held[i] = l->held[--l->count];
+        l->work(letter);
+        letter_answer(l->actor, letter);
+    }
+    struct loop *loop = actor_loop(l->actor);
+    if (l->count > 0)
+        assert_int_equal(
+            timer_set(loop, &l->timer, loop_mono_us(loop) + 1 + (int64_t)below(200000)),
+            FAULT_NONE);
+}
+
+static const struct actor_role late_role = {"late", late_on_letter, late_on_turn};
+
+static void append_work(struct letter *letter)
+{
+    struct append *a = container_of(letter, struct append, letter);
+    struct message *m = message_of(a->id);
+    assert_int_equal(a->type, RECORD_SENDING);
+    assert_int_equal(a->version, 7);
+    a->fault = chance(house.append_faults) ? house.append_fault : FAULT_NONE;
+    m->sendings += a->fault == FAULT_NONE;
+    m->sendings_asked += a->fault == FAULT_NONE;
+    assert_true(m->sendings_asked <= 1);
+}
+
+static void fetch_work(struct fetch *f)
+{
+    struct message *m = message_of(f->id);
+    f->fault = chance(house.fetch_faults) ? house.fetch_fault : FAULT_NONE;
+    if (!m->may_be_fetched)
+        f->fault = FAULT_NOT_FOUND;
+    f->mail = f->fault == FAULT_NONE ? mail_retain(m->mail) : NULL;
+}
+
+static void spool_work(struct letter *letter)
+{
+    if (letter->type == LETTER_APPEND)
+        append_work(letter);
+    else
+        fetch_work(container_of(letter, struct fetch, letter));
+}
+
+static void disk_work(struct letter *letter)
+{
+    struct job *job = container_of(letter, struct job, letter);
+    struct content *c = container_of(job, struct content, job);
+    content_do(c, c->step);
+    if (chance(house.job_faults))
+        c->fault = house.job_fault;
+}
+
+static void late_start(struct late *l, void (*work)(struct letter *letter))
+{
+    l->work = work;
+    timer_init(&l->timer, late_on_timer, l);
+    assert_int_equal(actor_new(house.sender_life, &late_role, l, 0, NULL, &l->actor), FAULT_NONE);
+    assert_int_equal(actor_start(l->actor), FAULT_NONE);
+}
+
+static inline void late_release(struct late *l)
+{
+    l->holds = false;
+    (void)loop_wake(actor_loop(l->actor));
+}
+
+/* The queue ----------------------------------------------------------------------------------- */
+
+static bool ledger_has(struct channel *c, struct span path)
+{
+    char quoted[300];
+    snprintf(quoted, sizeof quoted, "<%.*s> ", SPAN_PRINT(path));
+    for (uint32_t i = 0; i < house.ledger_count; i++) {
+        const struct ledger_entry *e = &house.ledger[i];
+        if (&house.messages[e->message] == c->message && e->is_yes && e->is_whole &&
+            strstr(e->recipients, quoted) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void check_result(struct channel *c, uint32_t i)
+{
+    const struct delivery_result *r = &c->delivery.results[i];
+    const struct envelope *e = &c->message->mail->envelope;
+    if (r->end == DELIVERY_DELIVERED)
+        assert_true(ledger_has(c, e->recipients[c->recipients[i]]));
+    assert_false(r->in_doubt && r->end != DELIVERY_DEFERRED);
+    assert_true(r->is_reply == (r->fault == FAULT_NONE) || r->fault != FAULT_NONE);
+    assert_true(!r->is_reply || r->text.len >= 4);
+}
+
+static void on_delivery(struct channel *c)
+{
+    struct delivery *d = &c->delivery;
+    assert_true(c->is_lent && d->letter.is_answer);
+    c->is_lent = false;
+    c->back++;
+    c->back_us = sim_now_us(house.sim);
+    if (d->kind == DELIVERY_CLOSE) {
+        assert_null(d->connection);
+        return;
+    }
+    assert_true(d->results != NULL || d->arena.full);
+    for (uint32_t i = 0; d->results != NULL && i < d->recipient_count; i++)
+        check_result(c, i);
+}
+
+static void queue_on_letter(void *self, struct letter *letter)
+{
+    (void)self;
+    if (letter->type == LETTER_DELIVER) {
+        struct delivery *d = container_of(letter, struct delivery, letter);
+        on_delivery(container_of(d, struct channel, delivery));
+    } else {
+        assert_int_equal(letter->type, LETTER_NOTIFY);
+        house.notified = container_of(letter, struct notification, letter);
+    }
+}
+
+static const struct actor_role queue_role = {"queue", queue_on_letter, NULL};
+
+static void worker_on_letter(void *self, struct letter *letter)
+{
+    (void)self;
+    assert_true(deliverer_on_letter(house.deliverer, letter));
+}
+
+static const struct actor_role worker_role = {"worker", worker_on_letter, NULL};
+
+static struct channel *a_channel(void)
+{
+    assert_true(house.channel_count < CHANNELS_MAX);
+    struct channel *c = &house.channels[house.channel_count++];
+    c->delivery.worker = house.worker;
+    arena_init(&c->delivery.arena, DELIVERY_MEMORY_MAX);
+    return c;
+}
+
+/* The hosts by number, each with the preference behind it: {0, 10, 1, 20}. */
+static struct route *a_route(const int *numbers, size_t count)
+{
+    struct route_host hosts[HOSTS];
+    for (size_t i = 0; i < count; i += 2) {
+        struct host *h = &house.hosts[numbers[i]];
+        hosts[i / 2] = (struct route_host){.name = span_text(h->name),
+                                           .preference = (uint16_t)numbers[i + 1],
+                                           .address_count = 1,
+                                           .addresses = &h->at};
+    }
+    struct route *r = route_new(hosts, (uint32_t)count / 2);
+    assert_non_null(r);
+    return r;
+}
+
+#define ROUTE(...) \
+    a_route((const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+
+static void forget_delivery(struct channel *c)
+{
+    struct delivery *d = &c->delivery;
+    mail_release(d->mail);
+    route_release(d->route);
+    d->mail = NULL;
+    d->route = NULL;
+    arena_reset(&d->arena);
+}
+
+static void lend(struct channel *c, enum delivery_kind kind)
+{
+    assert_false(c->is_lent);
+    c->is_lent = true;
+    c->lent++;
+    c->lent_us = sim_now_us(house.sim);
+    c->delivery.kind = kind;
+    letter_send(house.queue, house.worker, &c->delivery.letter, LETTER_DELIVER, NULL);
+    actor_flush(house.queue);
+}
+
+/* To all recipients of m. Takes the route. */
+static void deliver(struct channel *c, struct message *m, struct route *route, bool with_mail)
+{
+    struct delivery *d = &c->delivery;
+    forget_delivery(c);
+    c->message = m;
+    m->sendings_asked = 0;
+    d->route = route;
+    d->id = m->mail->id;
+    d->version = 7;
+    d->mail = with_mail ? mail_retain(m->mail) : NULL;
+    d->recipients = c->recipients;
+    d->recipient_count = m->mail->envelope.recipient_count;
+    for (uint32_t i = 0; i < d->recipient_count; i++)
+        c->recipients[i] = i;
+    lend(c, DELIVERY_SEND);
+}
+
+static void run(int64_t us)
+{
+    (void)sim_run_until(house.sim, sim_now_us(house.sim) + us);
+}
+
+static void await(struct channel *c)
+{
+    for (int i = 0; i < 400000 && c->is_lent; i++)
+        run(10000);
+    assert_false(c->is_lent);
+}
+
+static inline void close_channel(struct channel *c)
+{
+    lend(c, DELIVERY_CLOSE);
+    await(c);
+}
+
+static inline void send_to(struct channel *c, struct message *m, struct route *route)
+{
+    deliver(c, m, route, true);
+    await(c);
+}
+
+/* Messages ------------------------------------------------------------------------------------ */
+
+static void write_file(struct message *m, struct span content)
+{
+    struct content c;
+    struct sim_options *options = sim_options(house.sim), before = *options;
+    *options = sim_options_calm();
+    content_begin(&c, house.disk, m->mail->id);
+    c.bytes = content;
+    content_do(&c, CONTENT_WRITE);
+    assert_int_equal(c.fault, FAULT_NONE);
+    content_do(&c, CONTENT_FINISH);
+    assert_int_equal(c.fault, FAULT_NONE);
+    *options = before;
+}
+
+static struct id id_of(uint32_t number)
+{
+    struct id id = {{0}};
+    memcpy(id.bytes, &number, sizeof number);
+    id.bytes[15] = 1;
+    return id;
+}
+
+/* Lines of up to 60 bytes, many of which begin with dots. */
+static char *make_content(uint32_t number, size_t len, size_t *len_out)
+{
+    char *bytes = malloc(len + 128);
+    assert_non_null(bytes);
+    size_t at = (size_t)sprintf(bytes, "Received: here\r\nMessage: %u\r\n\r\n", number);
+    while (at < len) {
+        for (size_t line = below(60); line > 0; line--)
+            bytes[at++] = (char)('-' + below(80) % 70);
+        bytes[at++] = '\r';
+        bytes[at++] = '\n';
+    }
+    *len_out = at;
+    return bytes;
+}
+
+/* `recipients`: "550@x ok@y", parted by blanks. A server answers RCPT with the three digits that an
+   address begins with. */
+static struct message *a_message(const char *recipients, size_t len)
+{
+    static struct span paths[RECIPIENTS_MAX];
+    assert_true(house.message_count < MESSAGES_MAX);
+    uint32_t number = house.message_count++;
+    struct message *m = &house.messages[number];
+    struct envelope e = {.reverse_path = SPAN("sender@a.example"), .recipients = paths};
+    for (struct span rest = span_text(recipients); rest.len > 0;) {
+        assert_true(e.recipient_count < RECIPIENTS_MAX);
+        rest = span_split(rest, ' ', &paths[e.recipient_count++]);
+    }
+    size_t whole;
+    m->memory = make_content(number, len, &whole);
+    m->content = span_of(m->memory, whole);
+    e.prefix = span_sub(m->content, 0, 16);
+    struct span content = span_skip(m->content, 16);
+    struct mail_draft *draft = draft_new(id_of(number), &e, content.len, INLINE_MAX);
+    m->may_be_fetched = true;
+    m->is_in_file = content.len > INLINE_MAX;
+    if (m->is_in_file)
+        draft_content_moved(draft);
+    else
+        assert_int_equal(draft_add(draft, content), FAULT_NONE);
+    bool has_dots = span_find(content, SPAN("\n."), 0) < content.len;
+    assert_int_equal(draft_finish(draft, content.len, false, has_dots, &m->mail), FAULT_NONE);
+    if (m->is_in_file)
+        write_file(m, content);
+    return m;
+}
+
+/* Servers: what they say ---------------------------------------------------------------------- */
+
+static void session_end(struct session *s)
+{
+    if (s->socket != NULL)
+        socket_close(s->socket);
+    timer_cancel(house.loop, &s->timer);
+    buffer_fini(&s->in);
+    buffer_fini(&s->out);
+    buffer_fini(&s->sending);
+    buffer_fini(&s->content);
+    list_remove(&s->node);
+    free(s);
+}
+
+static void session_timer(struct session *s, int64_t us)
+{
+    assert_int_equal(timer_set(house.loop, &s->timer, loop_mono_us(house.loop) + us), FAULT_NONE);
+}
+
+/* True: the session is gone. */
+static bool session_flush(struct session *s)
+{
+    if (s->is_sending || (s->host->manner.is_slow && s->after == 0 && chance(500000)))
+        return false;
+    if (s->out.len > 0) {
+        struct buffer sent = s->sending;
+        s->sending = s->out;
+        s->out = sent;
+        buffer_reset(&s->out);
+        struct span part = buffer_span(&s->sending);
+        s->is_sending = socket_send(s->socket, &part, 1) == SEND_LATER;
+    }
+    if (s->is_sending || s->after == 0)
+        return false;
+    if (s->after == '~') {
+        s->is_silent = true;
+        socket_read_pause(s->socket, true);
+        return false;
+    }
+    if (s->after == '#')
+        sim_socket_reset(s->socket);
+    session_end(s);
+    return true;
+}
+
+static bool says(struct session *s, enum moment when, const char *normal)
+{
+    const struct misdeed *bad = &s->host->manner.at[when];
+    const char *text = normal;
+    if (bad->text != NULL && (bad->times == 0 || s->host->done[when] < bad->times)) {
+        s->host->done[when]++;
+        s->has_misbehaved = true;
+        text = bad->text;
+    }
+    size_t len = strlen(text);
+    char last = len == 0 ? 0 : text[len - 1];
+    if (last == '!' || last == '#' || last == '~') {
+        s->after = last;
+        len--;
+    }
+    assert_true(buffer_put(&s->out, span_of(text, len)));
+    return text == normal;
+}
+
+static uint32_t message_number(struct span content)
+{
+    unsigned number = UINT32_MAX;
+    char line[64] = {0};
+    struct span second = span_skip(content, 16);
+    memcpy(line, second.data, second.len < 63 ? second.len : 63);
+    if (sscanf(line, "Message: %u\r\n", &number) != 1 || number >= house.message_count)
+        fail_msg("a server got what nobody sent");
+    return number;
+}
+
+/* The final dot has come. */
+static void on_dot(struct session *s)
+{
+    struct span content = buffer_span(&s->content);
+    uint32_t number = message_number(content);
+    struct message *m = &house.messages[number];
+    assert_true(m->sendings > 0); /* the record was written before */
+    assert_true(house.ledger_count < LEDGER_MAX);
+    struct ledger_entry *e = &house.ledger[house.ledger_count++];
+    size_t before = s->out.len;
+    (void)says(s, AT_DOT, "250 2.0.0 taken\r\n");
+    *e = (struct ledger_entry){.host = (uint32_t)(s->host - house.hosts),
+                               .message = number,
+                               .is_yes = s->out.len > before && s->out.data[before] == '2',
+                               .is_whole = span_equal(content, m->content),
+                               .recipients = strdup(s->recipients)};
+    assert_true(e->is_whole); /* a part of a message must not be ended by a dot */
+    s->is_in_data = false;
+    s->recipient_count = 0;
+    s->recipients[0] = 0;
+    buffer_reset(&s->content);
+    s->host->transactions++;
+}
+
+static void on_content_line(struct session *s, struct span line)
+{
+    if (span_equal(line, SPAN(".\r\n"))) {
+        on_dot(s);
+        return;
+    }
+    if (line.data[0] == '.')
+        line = span_skip(line, 1);
+    assert_true(buffer_put(&s->content, line));
+    const struct manner *m = &s->host->manner;
+    if (m->at[AT_CONTENT].text != NULL && s->content.len >= m->mid_data)
+        (void)says(s, AT_CONTENT, "");
+}
+
+static void on_rcpt(struct session *s, struct span path)
+{
+    char reply[64] = "250 2.1.5 ok\r\n";
+    if (path.len > 4 && path.data[1] >= '2' && path.data[1] <= '5' && path.data[2] <= '9')
+        snprintf(reply, sizeof reply, "%.3s 0.0.0 as asked\r\n", (const char *)path.data + 1);
+    size_t before = s->out.len;
+    (void)says(s, AT_RCPT, reply);
+    if (s->out.len == before || s->out.data[before] != '2')
+        return;
+    size_t used = strlen(s->recipients);
+    if (used + path.len + 2 < sizeof s->recipients)
+        snprintf(s->recipients + used, sizeof s->recipients - used, "%.*s ", SPAN_PRINT(path));
+    s->recipient_count++;
+}
+
+static void on_data(struct session *s)
+{
+    size_t before = s->out.len;
+    (void)says(s, AT_DATA,
+               s->recipient_count > 0 ? "354 go ahead\r\n" : "554 5.5.1 no recipients\r\n");
+    s->is_in_data = s->out.len > before && s->out.data[before] == '3';
+    buffer_reset(&s->content);
+}
+
+static void on_command(struct session *s, struct span line)
+{
+    struct span text = span_sub(line, 0, line.len - 2);
+    assert_true(line.len >= 6 && line.data[line.len - 2] == '\r' && line.len < 512);
+    if (span_starts_with(text, SPAN("EHLO "))) {
+        (void)says(s, AT_EHLO,
+                   s->host->manner.has_no_pipelining
+                       ? "250-here\r\n250 SIZE\r\n"
+                       : "250-here\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
+    } else if (span_starts_with(text, SPAN("HELO "))) {
+        (void)says(s, AT_HELO, "250 here\r\n");
+    } else if (span_starts_with(text, SPAN("MAIL FROM:<sender@a.example>"))) {
+        s->recipient_count = 0;
+        s->recipients[0] = 0;
+        s->host->mails++;
+        (void)says(s, AT_MAIL, "250 2.1.0 ok\r\n");
+    } else if (span_starts_with(text, SPAN("RCPT TO:"))) {
+        on_rcpt(s, span_skip(text, 8));
+    } else if (span_equal(text, SPAN("DATA"))) {
+        on_data(s);
+    } else if (span_equal(text, SPAN("RSET"))) {
+        s->host->resets++;
+        (void)says(s, AT_RSET, "250 2.0.0 ok\r\n");
+    } else {
+        expect_span(text, SPAN("QUIT"));
+        s->host->quits++;
+        (void)says(s, AT_QUIT, "221 2.0.0 bye\r\n!");
+    }
+}
+
+static void session_work(struct session *s)
+{
+    struct span rest = buffer_span(&s->in);
+    while (rest.len > 0 && s->after == 0 && !s->is_silent) {
+        size_t end = span_find_byte(rest, '\n', 0);
+        if (end == rest.len)
+            break;
+        struct span line = span_sub(rest, 0, end + 1);
+        rest = span_skip(rest, end + 1);
+        if (s->is_in_data)
+            on_content_line(s, line);
+        else
+            on_command(s, line);
+    }
+    buffer_consume(&s->in, s->in.len - rest.len);
+    const struct manner *m = &s->host->manner;
+    if (!session_flush(s) && m->closes_idle_ms > 0 && !s->is_in_data)
+        session_timer(s, m->closes_idle_ms * 1000);
+}
+
+static void session_dawdle(struct session *s)
+{
+    if (s->host->manner.is_slow)
+        session_timer(s, 1 + (int64_t)below(300000));
+}
+
+static void on_session_time(void *context)
+{
+    struct session *s = context;
+    if (!s->host->manner.is_slow) { /* it was idle for too long */
+        session_end(s);
+        return;
+    }
+    socket_read_pause(s->socket, s->is_silent || chance(400000));
+    session_dawdle(s);
+    (void)session_flush(s);
+}
+
+static void on_session_bytes(void *context, struct span bytes)
+{
+    struct session *s = context;
+    assert_true(buffer_put(&s->in, bytes));
+    if (s->host->manner.is_slow && chance(500000))
+        socket_read_pause(s->socket, true);
+    session_work(s);
+}
+
+static void on_session_sent(void *context)
+{
+    struct session *s = context;
+    s->is_sending = false;
+    (void)session_flush(s);
+}
+
+static void on_session_end(void *context, enum fault fault)
+{
+    (void)fault;
+    session_end(context);
+}
+
+static const struct socket_events session_events = {
+    .on_bytes = on_session_bytes, .on_sent = on_session_sent, .on_end = on_session_end};
+
+static void on_accept(void *context, struct socket *connection, struct endpoint peer)
+{
+    struct host *h = context;
+    struct session *s = calloc(1, sizeof *s);
+    assert_int_equal(peer.ip[3], 1);
+    assert_non_null(s);
+    h->connections++;
+    s->host = h;
+    s->socket = connection;
+    buffer_init(&s->in, 16 << 20);
+    buffer_init(&s->out, 1 << 20);
+    buffer_init(&s->sending, 1 << 20);
+    buffer_init(&s->content, 16 << 20);
+    timer_init(&s->timer, on_session_time, s);
+    list_append(&house.sessions, &s->node);
+    socket_adopt(connection, &session_events, s);
+    (void)says(s, AT_GREETING, "220 here\r\n");
+    session_dawdle(s);
+    (void)session_flush(s);
+}
+
+static const struct socket_events listener_events = {.on_accept = on_accept};
+
+static bool servers_turn(void *context)
+{
+    (void)context;
+    loop_poll(house.loop, true);
+    return true;
+}
+
+static inline void host_listen(struct host *h)
+{
+    assert_int_equal(socket_listen(house.loop, h->at, &listener_events, h, &h->listener),
+                     FAULT_NONE);
+}
+
+static inline void host_down(struct host *h)
+{
+    socket_close(h->listener);
+    h->listener = NULL;
+}
+
+/* Beginning and end --------------------------------------------------------------------------- */
+
+static void start_servers(void)
+{
+    for (int i = 0; i < HOSTS; i++) {
+        struct host *h = &house.hosts[i];
+        h->at = (struct endpoint){4, {10, 0, 1, (uint8_t)(i + 1)}, (uint16_t)(25 + i)};
+        snprintf(h->name, sizeof h->name, "mx%d.example", i);
+        if (i == 0)
+            house.peers = machine_new(house.sim, "peers", h->at);
+        else
+            machine_address(house.peers, h->at);
+    }
+    house.peers_life = life_begin(house.peers);
+    assert_int_equal(loop_new(house.peers_life, &house.loop), FAULT_NONE);
+    list_init(&house.sessions);
+    assert_int_equal(
+        thread_start(house.peers_life, "servers", house.loop, servers_turn, NULL, &house.thread),
+        FAULT_NONE);
+}
+
+static struct actor *an_actor(const struct actor_role *role)
+{
+    struct actor *a;
+    assert_int_equal(actor_new(house.sender_life, role, NULL, 0, NULL, &a), FAULT_NONE);
+    assert_int_equal(actor_start(a), FAULT_NONE);
+    return a;
+}
+
+static void start_sender(void)
+{
+    house.sender = machine_new(house.sim, "sender", (struct endpoint){4, {10, 0, 0, 1}, 0});
+    house.sender_life = life_begin(house.sender);
+    machine_disk(house.sender, "/spool", 256 << 20);
+    assert_int_equal(disk_new(house.sender_life, "/spool", &house.disk), FAULT_NONE);
+    late_start(&house.spool_late, spool_work);
+    late_start(&house.disk_late, disk_work);
+    house.queue = an_actor(&queue_role);
+    house.worker = an_actor(&worker_role);
+    house.spool.settings.inline_bytes_max = INLINE_MAX;
+    assert_int_equal(deliverer_new(house.worker, &house.settings, &house.spool, &house.deliverer),
+                     FAULT_NONE);
+}
+
+static void house_begin(uint64_t seed, const struct sim_options *options)
+{
+    memset(&house, 0, sizeof house);
+    house.sim = sim_new(seed, options);
+    house.random = sim_random(house.sim);
+    house.settings = (struct deliverer_settings){
+        .hostname = "out.example",
+        .attempts_max = 10,
+        .messages_max = 100,
+        .idle_ms = 20000,
+        .connect_timeout_ms = 10000,
+        .greeting_timeout_ms = 11000,
+        .ehlo_timeout_ms = 12000,
+        .mail_timeout_ms = 13000,
+        .rcpt_timeout_ms = 14000,
+        .data_timeout_ms = 15000,
+        .block_timeout_ms = 16000,
+        .dot_timeout_ms = 17000,
+        .quit_timeout_ms = 5000,
+    };
+    start_servers();
+    start_sender();
+    for (int i = 0; i < HOSTS; i++)
+        host_listen(&house.hosts[i]);
+}
+
+static void free_actor(struct actor *a)
+{
+    actor_join(a);
+    actor_free(a);
+}
+
+static void late_stop(struct late *l)
+{
+    timer_cancel(actor_loop(l->actor), &l->timer);
+    free_actor(l->actor);
+}
+
+/* At any moment. */
+static void house_end(void)
+{
+    if (house.sim->running != NULL)
+        return; /* an assertion has failed in the middle of a turn */
+    deliverer_free(house.deliverer);
+    late_stop(&house.spool_late);
+    late_stop(&house.disk_late);
+    free_actor(house.queue);
+    free_actor(house.worker);
+    for (uint32_t i = 0; i < house.channel_count; i++) {
+        forget_delivery(&house.channels[i]);
+        arena_fini(&house.channels[i].delivery.arena);
+    }
+    for (uint32_t i = 0; i < house.message_count; i++) {
+        mail_release(house.messages[i].mail);
+        free(house.messages[i].memory);
+    }
+    for (uint32_t i = 0; i < house.ledger_count; i++)
+        free(house.ledger[i].recipients);
+    disk_free(house.disk);
+    life_end(house.sender_life);
+    while (!list_empty(&house.sessions))
+        session_end(container_of(house.sessions.next, struct session, node));
+    for (int i = 0; i < HOSTS; i++)
+        if (house.hosts[i].listener != NULL)
+            socket_close(house.hosts[i].listener);
+    thread_join(house.thread);
+    loop_free(house.loop);
+    life_end(house.peers_life);
+    sim_free(house.sim);
+}
+
+/* After all channels were closed and some time has passed. */
+static inline void expect_nothing_left(void)
+{
+    struct deliverer_counters c;
+    deliverer_counters(house.deliverer, &c);
+    assert_int_equal(c.connections_open, 0);
+    assert_true(list_empty(&house.deliverer->connections));
+    assert_true(list_empty(&house.deliverer->notices));
+    assert_int_equal(house.spool_late.count + house.disk_late.count, 0);
+}
+
+#endif

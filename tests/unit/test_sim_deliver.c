@@ -1,0 +1,1071 @@
+/* Deliveries, simulated: one misdeed at a time. */
+#include "deliver_house.h"
+
+static int begin(void **state)
+{
+    struct sim_options calm = sim_options_calm();
+    (void)state;
+    calm.stall = calm.accept_late = 0; /* so that times can be told */
+    house_begin(1, &calm);
+    return 0;
+}
+
+static int finish(void **state)
+{
+    (void)state;
+    house_end();
+    return 0;
+}
+
+static void misbehaves(int host, enum moment when, const char *text)
+{
+    house.hosts[host].manner.at[when] = (struct misdeed){text, 0};
+}
+
+static const struct delivery_result *result(const struct channel *c, uint32_t i)
+{
+    assert_true(c->delivery.results != NULL && i < c->delivery.recipient_count);
+    return &c->delivery.results[i];
+}
+
+static void expect_reply(const struct channel *c, uint32_t i, enum delivery_end end,
+                         const char *text)
+{
+    const struct delivery_result *r = result(c, i);
+    assert_int_equal(r->end, end);
+    assert_true(r->is_reply);
+    expect_span(r->text, span_text(text));
+}
+
+static void expect_fault(const struct channel *c, uint32_t i, enum fault fault)
+{
+    const struct delivery_result *r = result(c, i);
+    assert_int_equal(r->end, DELIVERY_DEFERRED);
+    assert_false(r->is_reply);
+    assert_string_equal(fault_name(r->fault), fault_name(fault));
+}
+
+static void expect_delivered(const struct channel *c, uint32_t i)
+{
+    expect_reply(c, i, DELIVERY_DELIVERED, "250 2.0.0 taken");
+}
+
+static void expect_site(const struct channel *c, enum fault fault)
+{
+    assert_string_equal(fault_name(c->delivery.site_fault), fault_name(fault));
+}
+
+static int64_t took_ms(const struct channel *c)
+{
+    return (c->back_us - c->lent_us) / 1000;
+}
+
+static struct deliverer_counters counters(void)
+{
+    struct deliverer_counters c;
+    deliverer_counters(house.deliverer, &c);
+    return c;
+}
+
+/* Of a channel without a letter of its own under way. */
+static enum connection_state state_of(const struct channel *c)
+{
+    const struct connection *connection = c->delivery.connection;
+    return connection->state;
+}
+
+static void close_all(struct channel *c)
+{
+    close_channel(c);
+    run(SIM_SECOND);
+    expect_nothing_left();
+}
+
+/* What goes well ------------------------------------------------------------------------------ */
+
+static void delivers_to_one(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    send_to(c, a_message("a@b.example", 500), ROUTE(0, 10));
+    expect_delivered(c, 0);
+    expect_site(c, FAULT_NONE);
+    expect_span(result(c, 0)->remote, SPAN("mx0.example[10.0.1.1]"));
+    assert_true(c->delivery.keeps_connection);
+    assert_int_equal(house.hosts[0].transactions, 1);
+    assert_int_equal(house.messages[0].sendings, 1);
+    assert_int_equal(counters().delivered, 1);
+    assert_int_equal(counters().connections_open, 1);
+    close_all(c);
+    assert_int_equal(house.hosts[0].quits, 1);
+}
+
+static void tells_mixed_replies(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    struct message *m = a_message("a@b 550x@b 450y@b b@b 552z@b", 5000);
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        house.hosts[0].manner.has_no_pipelining = pipelining == 0;
+        send_to(c, m, ROUTE(0, 10));
+        expect_delivered(c, 0);
+        expect_reply(c, 1, DELIVERY_FAILED, "550 0.0.0 as asked");
+        expect_reply(c, 2, DELIVERY_DEFERRED, "450 0.0.0 as asked");
+        expect_delivered(c, 3);
+        expect_reply(c, 4, DELIVERY_DEFERRED, "552 0.0.0 as asked");
+        expect_site(c, FAULT_NONE);
+        close_channel(c);
+    }
+    close_all(a_channel());
+}
+
+static void takes_a_part_of_the_recipients(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    struct message *m = a_message("a@b 550x@b c@b", 300);
+    deliver(c, m, ROUTE(0, 10), true);
+    c->delivery.recipient_count = 2;
+    c->recipients[0] = 2;
+    c->recipients[1] = 1;
+    await(c);
+    expect_delivered(c, 0);
+    expect_reply(c, 1, DELIVERY_FAILED, "550 0.0.0 as asked");
+    close_all(c);
+    assert_null(strstr(house.ledger[0].recipients, "<a@b>"));
+}
+
+static void sends_nothing_when_all_are_refused(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    for (int pipelining = 0; pipelining < 2; pipelining++) {
+        house.hosts[0].manner.has_no_pipelining = pipelining == 0;
+        send_to(c, a_message("550x@b 551y@b", 5000), ROUTE(0, 10));
+        expect_reply(c, 0, DELIVERY_FAILED, "550 0.0.0 as asked");
+        expect_reply(c, 1, DELIVERY_FAILED, "551 0.0.0 as asked");
+        assert_true(c->delivery.keeps_connection);
+        close_channel(c);
+    }
+    run(SIM_SECOND);
+    assert_int_equal(house.hosts[0].transactions, 0);
+    expect_nothing_left();
+}
+
+/* More commands than the kernel and the client's window take at once. */
+static void sends_to_a_thousand_through_a_tiny_window(void **state)
+{
+    (void)state;
+    static char recipients[RECIPIENTS_MAX * 80];
+    size_t at = 0;
+    for (int i = 0; i < RECIPIENTS_MAX; i++)
+        at += (size_t)sprintf(recipients + at,
+                              "%s%d.a-rather-long-local-part-of-an-address@b.example",
+                              i == 0 ? "" : " ", i + 600);
+    sim_options(house.sim)->window_bytes_max = 4000;
+    struct channel *c = a_channel();
+    struct message *m = a_message(recipients, 20000);
+    house.hosts[0].manner.is_slow = true;
+    deliver(c, m, ROUTE(0, 10), true);
+    c->delivery.recipient_count = 150; /* what the ledger has room for */
+    await(c);
+    for (uint32_t i = 0; i < 150; i++)
+        expect_delivered(c, i);
+    deliver(c, m, ROUTE(1, 10), true);
+    misbehaves(1, AT_DATA, "450 not today\r\n");
+    await(c);
+    for (uint32_t i = 0; i < RECIPIENTS_MAX; i++)
+        expect_reply(c, i, DELIVERY_DEFERRED, "450 not today");
+    close_all(c);
+}
+
+/* Hosts --------------------------------------------------------------------------------------- */
+
+static void goes_to_the_next_host(void **state)
+{
+    (void)state;
+    static const char *const troubles[] = {
+        "421 away\r\n!", "554 no mail\r\n", "450 later\r\n", "!", "#", "nonsense\r\n", "~",
+        "999 what\r\n",  "354 what\r\n"};
+    static const enum moment moments[] = {AT_GREETING, AT_EHLO};
+    for (size_t t = 0; t < ROWS(troubles); t++) {
+        for (size_t when = 0; when < ROWS(moments); when++) {
+            misbehaves(0, moments[when], troubles[t]);
+            misbehaves(0, AT_HELO, troubles[t]); /* a 5xx to EHLO asks for it */
+            struct channel *c = a_channel();
+            send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 20));
+            expect_delivered(c, 0);
+            expect_site(c, FAULT_NONE);
+            expect_span(result(c, 0)->remote, SPAN("mx1.example[10.0.1.2]"));
+            close_all(c);
+            misbehaves(0, moments[when], NULL);
+            house.channel_count = 0;
+            arena_fini(&c->delivery.arena);
+            mail_release(c->delivery.mail);
+            route_release(c->delivery.route);
+            memset(c, 0, sizeof *c);
+        }
+    }
+}
+
+static void goes_to_the_next_host_in_a_transaction(void **state)
+{
+    (void)state;
+    static const enum moment moments[] = {AT_MAIL, AT_RCPT, AT_DATA, AT_CONTENT};
+    static const char *const troubles[] = {"421 away\r\n!", "421 away\r\n", "!", "#",
+                                           "nonsense\r\n",  "200",          "~"};
+    struct channel *c = a_channel();
+    uint32_t doubts = 0;
+    sim_options(house.sim)->window_bytes_max = 10000;
+    house.hosts[0].manner.mid_data = 20000;
+    for (size_t file = 0; file < 2; file++) {
+        for (size_t m = 0; m < ROWS(moments); m++) {
+            for (size_t t = 0; t < ROWS(troubles); t++) {
+                misbehaves(0, moments[m], troubles[t]);
+                struct message *message = a_message("a@b 450@b", file == 1 ? 300000 : 90000);
+                send_to(c, message, ROUTE(0, 10, 1, 20));
+                assert_int_equal(message->sendings, 1);
+                expect_reply(c, 1, DELIVERY_DEFERRED, "450 0.0.0 as asked");
+                /* The kernel takes all that is sent to one that has gone: the dot was out. */
+                bool in_doubt = m == 3 && result(c, 0)->in_doubt;
+                doubts += in_doubt;
+                if (!in_doubt) {
+                    expect_delivered(c, 0);
+                    expect_site(c, FAULT_NONE);
+                }
+                close_channel(c);
+                misbehaves(0, moments[m], NULL);
+            }
+        }
+    }
+    assert_true(doubts < ROWS(troubles));
+    close_all(a_channel());
+}
+
+/* What the first host has decided for somebody stands. */
+static void keeps_what_is_decided(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.hosts[0].manner.has_no_pipelining = true;
+    misbehaves(0, AT_DATA, "!");
+    send_to(c, a_message("550a@b b@b", 400), ROUTE(0, 10, 1, 20));
+    expect_reply(c, 0, DELIVERY_FAILED, "550 0.0.0 as asked");
+    expect_fault(c, 1, FAULT_CONNECTION_LOST);
+    expect_site(c, FAULT_CONNECTION_LOST);
+    close_all(c);
+}
+
+static void tries_by_preference(void **state)
+{
+    (void)state;
+    uint32_t first[HOSTS] = {0};
+    struct channel *c = a_channel();
+    for (int i = 0; i < 5; i++)
+        misbehaves(i, AT_GREETING, "421 away\r\n!");
+    for (int round = 0; round < 60; round++) {
+        send_to(c, a_message("a@b", 10), ROUTE(4, 30, 1, 20, 0, 20, 2, 20, 3, 10, 5, 40));
+        expect_delivered(c, 0);
+        uint32_t before = first[0] + first[1] + first[2];
+        for (int i = 0; i < 3; i++) /* which of the equal ones came first */
+            first[i] +=
+                house.hosts[i].connections == (uint32_t)round + 1 && before == (uint32_t)round;
+        close_channel(c);
+    }
+    for (int i = 0; i < HOSTS; i++)
+        assert_int_equal(house.hosts[i].connections, 60);
+    close_all(a_channel());
+}
+
+static void orders_attempts(void **state)
+{
+    (void)state;
+    struct attempt got[CONNECTION_ATTEMPTS_MAX];
+    uint32_t first[HOSTS] = {0};
+    struct route *r = ROUTE(4, 30, 1, 20, 0, 20, 2, 20, 3, 10);
+    struct loop *l = actor_loop(house.worker);
+    for (int i = 0; i < 600; i++) {
+        assert_int_equal(attempts_order(l, r, 64, got), 5);
+        expect_span(r->hosts[got[0].host].name, SPAN("mx3.example"));
+        expect_span(r->hosts[got[4].host].name, SPAN("mx4.example"));
+        first[r->hosts[got[1].host].name.data[2] - '0']++;
+    }
+    for (int i = 0; i < 3; i++)
+        assert_in_range(first[i], 150, 250);
+    assert_int_equal(attempts_order(l, r, 2, got), 2);
+    assert_int_equal(attempts_order(l, r, 0, got), 0);
+    assert_int_equal(attempts_order(l, r, 64, got), 5);
+    struct attempt second = got[1], third = got[2], last = got[4];
+    assert_true(attempts_prefer(r, house.hosts[4].at, got, 5));
+    assert_int_equal(got[0].host, last.host);
+    assert_int_equal(got[2].host, second.host);
+    assert_int_equal(got[3].host, third.host);
+    assert_false(attempts_prefer(r, house.hosts[5].at, got, 5));
+    route_release(r);
+}
+
+static void tells_when_all_hosts_are_down(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    host_down(&house.hosts[0]);
+    host_down(&house.hosts[1]);
+    send_to(c, a_message("a@b 550b@b", 400), ROUTE(0, 10, 1, 20));
+    expect_fault(c, 0, FAULT_CONNECT_REFUSED);
+    expect_fault(c, 1, FAULT_CONNECT_REFUSED);
+    expect_span(result(c, 0)->remote, SPAN("mx1.example[10.0.1.2]"));
+    expect_site(c, FAULT_CONNECT_REFUSED);
+    assert_false(c->delivery.keeps_connection);
+    assert_int_equal(counters().connects_failed, 2);
+    misbehaves(2, AT_GREETING, "554 5.7.1 not you\r\n");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10, 2, 20));
+    expect_reply(c, 0, DELIVERY_DEFERRED, "554 5.7.1 not you");
+    expect_span(result(c, 0)->remote, SPAN("mx2.example[10.0.1.3]"));
+    expect_site(c, FAULT_UNREACHABLE);
+    send_to(c, a_message("a@b", 400), ROUTE(2, 10, 0, 20));
+    expect_fault(c, 0, FAULT_CONNECT_REFUSED);
+    close_all(c);
+}
+
+static void tries_no_more_than_attempts_max(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.settings.attempts_max = 2;
+    for (int i = 0; i < 3; i++)
+        misbehaves(i, AT_GREETING, "421 away\r\n!");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 20, 2, 30, 3, 40));
+    expect_reply(c, 0, DELIVERY_DEFERRED, "421 away");
+    assert_int_equal(house.hosts[1].connections, 1);
+    assert_int_equal(house.hosts[2].connections, 0);
+    close_all(c);
+}
+
+static void connects_from_its_source(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.settings.source_ipv4 = (struct endpoint){4, {10, 0, 0, 9}, 0};
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    expect_fault(c, 0, FAULT_NO_PORTS);
+    house.settings.source_ipv4 = (struct endpoint){4, {10, 0, 0, 1}, 0};
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    expect_delivered(c, 0);
+    close_all(c);
+}
+
+/* Kept connections ---------------------------------------------------------------------------- */
+
+static void keeps_the_connection(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    for (int i = 0; i < 5; i++) {
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 10));
+        expect_delivered(c, 0);
+        run(3 * SIM_SECOND);
+    }
+    assert_int_equal(house.hosts[0].connections + house.hosts[1].connections, 1);
+    /* A transaction that was given up is ended first. */
+    struct host *h = &house.hosts[house.hosts[0].connections == 1 ? 0 : 1];
+    h->manner.at[AT_DATA] = (struct misdeed){"451 full\r\n", 1};
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 10));
+    expect_reply(c, 0, DELIVERY_DEFERRED, "451 full");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 10));
+    expect_delivered(c, 0);
+    assert_int_equal(h->connections, 1);
+    assert_int_equal(h->resets, 1);
+    close_all(c);
+}
+
+static void renews_the_connection(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.settings.messages_max = 3;
+    for (int i = 0; i < 7; i++) {
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        expect_delivered(c, 0);
+        assert_int_equal(c->delivery.keeps_connection, i % 3 != 2);
+    }
+    run(SIM_SECOND);
+    assert_int_equal(house.hosts[0].connections, 3);
+    assert_int_equal(house.hosts[0].quits, 2);
+    close_all(c);
+    assert_int_equal(house.hosts[0].quits, 3);
+}
+
+/* The route has changed: the old connection is ended, the new host is asked. */
+static void leaves_a_host_that_is_none_any_more(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    send_to(c, a_message("a@b", 400), ROUTE(1, 10));
+    expect_delivered(c, 0);
+    expect_span(result(c, 0)->remote, SPAN("mx1.example[10.0.1.2]"));
+    run(SIM_SECOND);
+    assert_int_equal(house.hosts[0].quits, 1);
+    close_all(c);
+}
+
+static void tries_again_when_a_kept_one_was_gone(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"!", "#", "421 too long\r\n!", "421 too long\r\n"};
+    struct channel *c = a_channel();
+    for (size_t i = 0; i < ROWS(ends); i++) {
+        struct host *h = &house.hosts[0];
+        uint32_t before = h->connections;
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 20));
+        assert_true(c->delivery.keeps_connection);
+        /* What it says to the next MAIL on that connection. */
+        h->manner.at[AT_MAIL] = (struct misdeed){ends[i], h->done[AT_MAIL] + 1};
+        struct message *m = a_message("a@b", 400);
+        send_to(c, m, ROUTE(0, 10, 1, 20));
+        expect_delivered(c, 0);
+        expect_span(result(c, 0)->remote, SPAN("mx0.example[10.0.1.1]"));
+        assert_int_equal(m->sendings, 1);
+        assert_int_equal(h->connections, before + 2);
+        assert_int_equal(house.hosts[1].connections, 0);
+        close_channel(c);
+    }
+    close_all(a_channel());
+}
+
+static void sees_that_a_kept_one_goes(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.hosts[0].manner.closes_idle_ms = 5000;
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    assert_true(c->delivery.keeps_connection);
+    run(6 * SIM_SECOND);
+    assert_int_equal(state_of(c), CONNECTION_UNUSED);
+    assert_int_equal(counters().connections_open, 0);
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    expect_delivered(c, 0);
+    assert_int_equal(house.hosts[0].connections, 2);
+    close_all(c);
+}
+
+static void says_quit_after_idle_time(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    run(19 * SIM_SECOND);
+    assert_int_equal(house.hosts[0].quits, 0);
+    assert_int_equal(state_of(c), CONNECTION_IDLE);
+    run(2 * SIM_SECOND);
+    assert_int_equal(house.hosts[0].quits, 1);
+    assert_int_equal(state_of(c), CONNECTION_UNUSED);
+    /* And when the server does not answer that. */
+    misbehaves(0, AT_QUIT, "~");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    run(21 * SIM_SECOND);
+    assert_int_equal(state_of(c), CONNECTION_QUITTING);
+    run(5 * SIM_SECOND);
+    assert_int_equal(state_of(c), CONNECTION_UNUSED);
+    /* A delivery that comes meanwhile does not wait for it. */
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    run(21 * SIM_SECOND);
+    assert_int_equal(state_of(c), CONNECTION_QUITTING);
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    expect_delivered(c, 0);
+    assert_true(took_ms(c) < 1000);
+    close_channel(c);
+    run(6 * SIM_SECOND);
+    expect_nothing_left();
+}
+
+/* What else is said behind the last reply is read before the connection is called well. */
+static void is_not_fooled_behind_the_reply(void **state)
+{
+    (void)state;
+    static const char *const replies[] = {"250 ok\r\n421 bye\r\n", "250 ok\r\n250 ok\r\n",
+                                          "250 ok\r\nbla\r\n"};
+    struct channel *c = a_channel();
+    for (size_t i = 0; i < ROWS(replies); i++) {
+        misbehaves(0, AT_DOT, replies[i]);
+        sim_options(house.sim)->tiny_segments = sim_options(house.sim)->cut_segments = 0;
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        expect_reply(c, 0, DELIVERY_DELIVERED, "250 ok");
+        assert_false(c->delivery.keeps_connection);
+    }
+    close_all(c);
+}
+
+/* DELIVERY_CLOSE ------------------------------------------------------------------------------ */
+
+static void closes_at_any_time(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    close_all(c); /* never used */
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    close_all(c); /* idle */
+    assert_int_equal(house.hosts[0].quits, 1);
+    misbehaves(0, AT_GREETING, "421 no\r\n!");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    close_all(c); /* without a socket */
+    misbehaves(0, AT_GREETING, NULL);
+    misbehaves(0, AT_QUIT, "~");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    run(21 * SIM_SECOND);
+    assert_int_equal(state_of(c), CONNECTION_QUITTING);
+    close_channel(c); /* while it says goodbye */
+    run(6 * SIM_SECOND);
+    expect_nothing_left();
+}
+
+static void closes_while_a_letter_is_out(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.spool_late.holds = true; /* the SENDING record */
+    send_to(c, a_message("550a@b", 400), ROUTE(0, 10));
+    assert_true(c->delivery.keeps_connection);
+    close_channel(c);
+    run(SIM_SECOND);
+    assert_int_equal(house.hosts[0].quits, 1);
+    assert_false(list_empty(&house.deliverer->connections));
+    late_release(&house.spool_late);
+    run(SIM_SECOND);
+    expect_nothing_left();
+
+    house.spool_late.holds = true; /* the same without a socket */
+    misbehaves(0, AT_MAIL, "!");
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    close_channel(c);
+    run(SIM_SECOND);
+    late_release(&house.spool_late);
+    run(SIM_SECOND);
+    expect_nothing_left();
+
+    house.disk_late.holds = true; /* a block */
+    misbehaves(0, AT_MAIL, NULL);
+    misbehaves(0, AT_DATA, "354 go on\r\n552 too big\r\n");
+    send_to(c, a_message("a@b", 300000), ROUTE(0, 10));
+    close_channel(c);
+    run(SIM_SECOND);
+    assert_false(list_empty(&house.deliverer->connections));
+    late_release(&house.disk_late);
+    run(SIM_SECOND);
+    expect_nothing_left();
+}
+
+/* The letter of one delivery is late: the next one waits for it, and only for it. */
+static void begins_when_late_letters_are_back(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.spool_late.holds = true;
+    send_to(c, a_message("550a@b", 400), ROUTE(0, 10));
+    deliver(c, a_message("a@b", 400), ROUTE(0, 10), true);
+    run(25 * SIM_SECOND); /* longer than a connection is kept */
+    assert_true(c->is_lent);
+    late_release(&house.spool_late);
+    await(c);
+    expect_delivered(c, 0);
+    assert_int_equal(house.hosts[0].connections, 1);
+    assert_int_equal(house.messages[1].sendings, 1);
+    close_all(c);
+}
+
+/* Content ------------------------------------------------------------------------------------- */
+
+static void sends_content_of_any_size(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0,     1,     70,     8000,   65535,  65536,
+                                   65537, 99000, 131072, 131088, 500000, 1000000};
+    struct channel *c = a_channel();
+    for (size_t window = 3; window > 0; window--) {
+        sim_options(house.sim)->window_bytes_max = window == 3 ? 1 << 20 : window == 2 ? 5000 : 700;
+        for (size_t i = 0; i < ROWS(sizes); i++) {
+            if (window == 1 && sizes[i] > 100000)
+                continue;
+            send_to(c, a_message("a@b", sizes[i]), ROUTE(0, 10));
+            expect_delivered(c, 0);
+            assert_true(house.ledger[house.ledger_count - 1].is_whole);
+        }
+    }
+    close_all(c);
+}
+
+static void fetches_mail(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    for (int i = 0; i < 3; i++) {
+        struct message *m = a_message("a@b 550b@b", i == 2 ? 200000 : 400);
+        deliver(c, m, ROUTE(0, 10), false);
+        await(c);
+        expect_delivered(c, 0);
+        assert_ptr_equal(c->delivery.mail, m->mail); /* left for the queue */
+    }
+    assert_int_equal(counters().fetched, 3);
+    assert_int_equal(house.hosts[0].connections, 1);
+    close_all(c);
+}
+
+static void defers_when_mail_cannot_be_fetched(void **state)
+{
+    (void)state;
+    static const enum fault faults[] = {FAULT_DAMAGED, FAULT_DISK_ERROR, FAULT_NOT_FOUND,
+                                        FAULT_NO_MEMORY};
+    struct channel *c = a_channel();
+    for (int kept = 0; kept < 2; kept++) {
+        for (size_t i = 0; i < ROWS(faults); i++) {
+            house.fetch_fault = faults[i];
+            house.fetch_faults = 1000000;
+            deliver(c, a_message("a@b b@b", 400), ROUTE(0, 10), false);
+            await(c);
+            expect_fault(c, 0, faults[i]);
+            expect_fault(c, 1, faults[i]);
+            expect_site(c, FAULT_NONE);
+            assert_null(c->delivery.mail);
+            assert_int_equal(c->delivery.keeps_connection, kept);
+        }
+        house.fetch_faults = 0;
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        expect_delivered(c, 0);
+    }
+    assert_int_equal(house.hosts[0].connections, 1);
+    close_all(c);
+}
+
+/* The kept connection ends while the mail of the next delivery is fetched. */
+static void fetches_while_the_connection_goes(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.hosts[0].manner.closes_idle_ms = 2000;
+    for (int i = 0; i < 2; i++) {
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        house.spool_late.holds = true;
+        deliver(c, a_message("a@b", 400), ROUTE(0, 10), false);
+        run(5 * SIM_SECOND);
+        assert_int_equal(state_of(c), CONNECTION_FETCHING);
+        house.fetch_fault = FAULT_DISK_ERROR;
+        house.fetch_faults = i == 1 ? 1000000 : 0;
+        late_release(&house.spool_late);
+        await(c);
+        if (i == 0)
+            expect_delivered(c, 0);
+        else
+            expect_fault(c, 0, FAULT_DISK_ERROR);
+    }
+    assert_false(c->delivery.keeps_connection);
+    close_all(c);
+}
+
+static void flip_file_byte(const struct message *m, uint64_t at)
+{
+    char name[CONTENT_NAME_MAX];
+    struct file *f;
+    uint8_t byte;
+    size_t got;
+    content_name(m->mail->id, name);
+    assert_int_equal(file_open(house.disk, name, DISK_WRITE, &f), FAULT_NONE);
+    assert_int_equal(file_read(f, at, &byte, 1, &got), FAULT_NONE);
+    byte ^= 0x20;
+    struct span part = span_of(&byte, 1);
+    assert_int_equal(file_write(f, at, &part, 1), FAULT_NONE);
+    file_close(f);
+}
+
+static void sends_nothing_of_a_damaged_block(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    for (uint64_t block = 0; block < 4; block++) {
+        struct message *m = a_message("a@b 550b@b c@b", 230000);
+        flip_file_byte(m, block * (CONTENT_BLOCK_BYTES + CONTENT_HEADER_BYTES) + 1000);
+        uint64_t before = counters().bytes;
+        send_to(c, m, ROUTE(0, 10, 1, 20));
+        expect_fault(c, 0, FAULT_DAMAGED);
+        expect_reply(c, 1, DELIVERY_FAILED, "550 0.0.0 as asked");
+        expect_fault(c, 2, FAULT_DAMAGED);
+        expect_site(c, FAULT_NONE);
+        assert_false(c->delivery.keeps_connection);
+        assert_in_range(counters().bytes - before, block * CONTENT_BLOCK_BYTES,
+                        block * (CONTENT_BLOCK_BYTES + 4000) + 16);
+    }
+    assert_int_equal(house.hosts[0].transactions + house.hosts[1].connections, 0);
+    close_all(c);
+}
+
+static void defers_when_the_file_cannot_be_read(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    struct message *m = a_message("a@b", 230000);
+    house.job_fault = FAULT_DISK_ERROR;
+    house.job_faults = 1000000;
+    send_to(c, m, ROUTE(0, 10));
+    expect_fault(c, 0, FAULT_DISK_ERROR);
+    house.job_faults = 0;
+    char name[CONTENT_NAME_MAX];
+    content_name(m->mail->id, name);
+    assert_int_equal(disk_unlink(house.disk, name), FAULT_NONE);
+    send_to(c, m, ROUTE(0, 10));
+    expect_fault(c, 0, FAULT_NOT_FOUND);
+    assert_int_equal(house.hosts[0].transactions, 0);
+    close_all(c);
+}
+
+/* An envelope that is not of this file: it must not be ended as if it were whole. */
+static void defers_a_file_of_another_length(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    struct message *m = a_message("a@b", 230000);
+    m->mail->envelope.content_bytes -= 1;
+    send_to(c, m, ROUTE(0, 10));
+    expect_fault(c, 0, FAULT_DAMAGED);
+    assert_int_equal(house.hosts[0].transactions, 0);
+    close_all(c);
+}
+
+/* The block that was being read for one host is not the first one for the next. */
+static void reads_anew_for_the_next_host(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    misbehaves(0, AT_CONTENT, "!");
+    house.hosts[0].manner.mid_data = 60000;
+    for (int i = 0; i < 2; i++) {
+        deliver(c, a_message("a@b", 300000), ROUTE(0, 10, 1, 20), true);
+        for (int turns = 0; i == 1 && turns < 100000 && house.hosts[0].done[AT_CONTENT] < 2;
+             turns++)
+            run(100);
+        house.disk_late.holds = i == 1; /* maybe: a block is out when the connection goes */
+        run(2 * SIM_SECOND);
+        late_release(&house.disk_late);
+        await(c);
+        expect_delivered(c, 0);
+        close_channel(c);
+    }
+    run(SIM_SECOND);
+    expect_nothing_left();
+}
+
+/* SENDING ------------------------------------------------------------------------------------- */
+
+static void sends_no_dot_without_the_record(void **state)
+{
+    (void)state;
+    static const enum fault faults[] = {FAULT_DISK_ERROR, FAULT_NOT_FOUND, FAULT_NO_MEMORY,
+                                        FAULT_LIMIT};
+    struct channel *c = a_channel();
+    for (size_t i = 0; i < ROWS(faults); i++) {
+        house.append_fault = faults[i];
+        house.append_faults = 1000000;
+        send_to(c, a_message("a@b 550b@b", i % 2 == 0 ? 400 : 200000), ROUTE(0, 10, 1, 20));
+        expect_fault(c, 0, faults[i]);
+        expect_site(c, FAULT_NONE);
+        assert_false(c->delivery.keeps_connection);
+        assert_int_equal(c->delivery.results[0].in_doubt, false);
+    }
+    assert_int_equal(house.hosts[0].transactions, 0);
+    assert_int_equal(house.hosts[1].connections, 0);
+    house.append_faults = 0;
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+    expect_delivered(c, 0);
+    close_all(c);
+}
+
+/* The server says 354 long before the record is written: nothing of the content leaves. */
+static void waits_for_the_record(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    sim_options(house.sim)->short_send = 1000000;
+    for (int i = 0; i < 20; i++) {
+        house.spool_late.holds = true;
+        house.hosts[0].manner.has_no_pipelining = i % 2 == 0;
+        uint64_t before = counters().bytes;
+        deliver(c, a_message("a@b", 400), ROUTE(0, 10), true);
+        run(10 * SIM_SECOND);
+        assert_true(c->is_lent);
+        assert_int_equal(counters().bytes, before);
+        late_release(&house.spool_late);
+        await(c);
+        expect_delivered(c, 0);
+    }
+    /* Not for ever; and that is not the host's fault. */
+    house.spool_late.holds = true;
+    deliver(c, a_message("a@b", 400), ROUTE(0, 10), true);
+    run(20 * SIM_SECOND);
+    assert_false(c->is_lent);
+    expect_fault(c, 0, FAULT_DISK_ERROR);
+    expect_site(c, FAULT_NONE);
+    late_release(&house.spool_late);
+    close_all(c);
+}
+
+/* Time ---------------------------------------------------------------------------------------- */
+
+static void gives_each_phase_its_time(void **state)
+{
+    (void)state;
+    static const struct {
+        enum moment when;
+        int64_t ms;
+        bool is_kept; /* the connection is one of a delivery before */
+    } rows[] = {{AT_GREETING, 11000, false}, {AT_EHLO, 12000, false},   {AT_MAIL, 13000, false},
+                {AT_RCPT, 14000, false},     {AT_DATA, 15000, false},   {AT_CONTENT, 16000, false},
+                {AT_DOT, 17000, false},      {AT_MAIL, 13000, true},    {AT_RCPT, 14000, true},
+                {AT_DATA, 15000, true},      {AT_CONTENT, 16000, true}, {AT_DOT, 17000, true}};
+    struct channel *c = a_channel();
+    sim_options(house.sim)->window_bytes_max = 30000;
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        house.hosts[0].manner.has_no_pipelining = true;
+        if (rows[i].is_kept)
+            send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        misbehaves(0, rows[i].when, "~");
+        house.hosts[0].manner.mid_data = 40000;
+        send_to(c, a_message("a@b", 90000), ROUTE(0, 10));
+        /* The first reply to be missed on a kept one only shows that it had gone. */
+        bool is_stale = rows[i].is_kept && rows[i].when == AT_MAIL;
+        int64_t at_least = rows[i].ms * (is_stale ? 2 : 1);
+        expect_fault(c, 0, FAULT_TIMEOUT);
+        expect_site(c, FAULT_TIMEOUT);
+        assert_int_equal(result(c, 0)->in_doubt, rows[i].when == AT_DOT);
+        assert_in_range(took_ms(c), at_least, at_least + 900);
+        assert_false(c->delivery.keeps_connection);
+        misbehaves(0, rows[i].when, NULL);
+    }
+    close_all(c);
+}
+
+static void gives_connecting_its_time(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    sim_options(house.sim)->silence = 1000000;
+    send_to(c, a_message("a@b", 400), ROUTE(0, 10, 1, 20));
+    expect_fault(c, 0, FAULT_CONNECT_TIMEOUT);
+    expect_site(c, FAULT_CONNECT_TIMEOUT);
+    assert_in_range(took_ms(c), 20000, 20100);
+    close_all(c);
+}
+
+/* A server that takes the content slowly is not given up: each piece has its time. */
+static void is_patient_while_it_moves(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    sim_options(house.sim)->window_bytes_max = 900;
+    house.hosts[0].manner.is_slow = true;
+    send_to(c, a_message("a@b", 400000), ROUTE(0, 10));
+    expect_delivered(c, 0);
+    assert_true(took_ms(c) > 2 * house.settings.block_timeout_ms);
+    close_all(c);
+}
+
+/* The end ------------------------------------------------------------------------------------- */
+
+static void is_in_doubt_after_the_dot(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"!", "#", "nonsense\r\n", "~", "25", "354 more\r\n"};
+    struct channel *c = a_channel();
+    for (size_t i = 0; i < ROWS(ends); i++) {
+        misbehaves(0, AT_DOT, ends[i]);
+        send_to(c, a_message("550a@b b@b", i % 2 == 0 ? 400 : 200000), ROUTE(0, 10, 1, 20));
+        expect_reply(c, 0, DELIVERY_FAILED, "550 0.0.0 as asked");
+        assert_int_equal(result(c, 1)->end, DELIVERY_DEFERRED);
+        assert_true(result(c, 1)->in_doubt);
+        assert_false(result(c, 0)->in_doubt);
+        assert_int_not_equal(c->delivery.site_fault, FAULT_NONE);
+    }
+    assert_int_equal(house.hosts[1].connections, 0); /* it may be there already */
+    /* A reply that was read leaves none. */
+    static const char *const replies[] = {"421 later\r\n", "450 later\r\n"};
+    for (size_t i = 0; i < ROWS(replies); i++) {
+        misbehaves(0, AT_DOT, replies[i]);
+        send_to(c, a_message("b@b", 400), ROUTE(0, 10));
+        assert_int_equal(result(c, 0)->end, DELIVERY_DEFERRED);
+        assert_true(result(c, 0)->is_reply && !result(c, 0)->in_doubt);
+    }
+    misbehaves(0, AT_DOT, "554 spam\r\n");
+    send_to(c, a_message("b@b", 400), ROUTE(0, 10));
+    expect_reply(c, 0, DELIVERY_FAILED, "554 spam");
+    close_all(c);
+}
+
+/* It has heard enough in the middle: its word counts. */
+static void believes_an_early_refusal(void **state)
+{
+    (void)state;
+    static const char *const ends[] = {"552 too big\r\n!", "552 too big\r\n#", "552 too big\r\n~"};
+    struct channel *c = a_channel();
+    sim_options(house.sim)->window_bytes_max = 30000;
+    house.hosts[0].manner.mid_data = 20000;
+    for (size_t i = 0; i < ROWS(ends); i++) {
+        misbehaves(0, AT_CONTENT, ends[i]);
+        uint32_t before = house.hosts[1].connections;
+        send_to(c, a_message("a@b", i % 2 == 0 ? 90000 : 300000), ROUTE(0, 10, 1, 20));
+        if (i != 1) { /* a reset may overtake what was said before it */
+            expect_reply(c, 0, DELIVERY_FAILED, "552 too big");
+            assert_int_equal(house.hosts[1].connections, before);
+        }
+        close_channel(c);
+    }
+    close_all(a_channel());
+}
+
+/* It says yes before it has the whole: nothing is delivered by that. */
+static void does_not_believe_an_early_yes(void **state)
+{
+    (void)state;
+    static const char *const yeses[] = {"250 fine\r\n", "250 fine\r\n~"};
+    struct channel *c = a_channel();
+    sim_options(house.sim)->window_bytes_max = 3000;
+    for (size_t size = 0; size < 2; size++) {
+        for (size_t i = 0; i < ROWS(yeses); i++) {
+            misbehaves(0, AT_CONTENT, yeses[i]);
+            house.hosts[0].manner.mid_data = 100;
+            send_to(c, a_message("a@b", size == 0 ? 50000 : 300000), ROUTE(0, 10));
+            assert_int_equal(result(c, 0)->end, DELIVERY_DEFERRED);
+            assert_false(c->delivery.keeps_connection);
+        }
+    }
+    close_all(c);
+}
+
+/* It answers commands that it cannot have got. */
+static void does_not_believe_answers_ahead(void **state)
+{
+    (void)state;
+    static char recipients[RECIPIENTS_MAX * 80], replies[40000];
+    size_t at = 0;
+    for (int i = 0; i < RECIPIENTS_MAX; i++)
+        at += (size_t)sprintf(recipients + at,
+                              "%s%d.a-rather-long-local-part-of-an-address@b.example",
+                              i == 0 ? "" : " ", i + 600);
+    at = 0;
+    for (int i = 0; i < 2000; i++)
+        at += (size_t)sprintf(replies + at, "250 ok\r\n");
+    struct channel *c = a_channel();
+    sim_options(house.sim)->window_bytes_max = 20000;
+    misbehaves(0, AT_MAIL, replies);
+    house.hosts[0].manner.at[AT_MAIL].times = 1;
+    send_to(c, a_message(recipients, 4000), ROUTE(0, 10));
+    expect_fault(c, 0, FAULT_PROTOCOL);
+    expect_fault(c, 999, FAULT_PROTOCOL);
+    close_all(c);
+}
+
+static void answers_without_memory_for_results(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    for (int kept = 0; kept < 2; kept++) {
+        arena_fini(&c->delivery.arena);
+        arena_init(&c->delivery.arena, 20);
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        assert_null(c->delivery.results);
+        expect_site(c, FAULT_NONE);
+        assert_int_equal(c->delivery.keeps_connection, kept);
+        arena_init(&c->delivery.arena, 80); /* for the results, not for the recipients */
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        expect_fault(c, 0, FAULT_NO_MEMORY);
+        arena_fini(&c->delivery.arena);
+        arena_init(&c->delivery.arena, DELIVERY_MEMORY_MAX);
+        send_to(c, a_message("a@b", 400), ROUTE(0, 10));
+        expect_delivered(c, 0);
+    }
+    close_all(c);
+}
+
+/* No room for the texts: the verdicts stand. */
+static void keeps_verdicts_without_memory_for_texts(void **state)
+{
+    (void)state;
+    uint32_t cut = 0;
+    struct channel *c = a_channel();
+    struct message *m = a_message("a@b 550b@b 450c@b", 400);
+    for (size_t max = 16; max < 800; max += 16) {
+        arena_fini(&c->delivery.arena);
+        arena_init(&c->delivery.arena, max);
+        send_to(c, m, ROUTE(0, 10));
+        if (c->delivery.results == NULL || result(c, 0)->fault == FAULT_NO_MEMORY)
+            continue;
+        assert_int_equal(result(c, 0)->end, DELIVERY_DELIVERED);
+        assert_int_equal(result(c, 1)->end, DELIVERY_FAILED);
+        assert_int_equal(result(c, 2)->end, DELIVERY_DEFERRED);
+        assert_true(result(c, 2)->is_reply || result(c, 2)->fault == FAULT_UNKNOWN);
+        cut += c->delivery.arena.full;
+    }
+    assert_in_range(cut, 3, 20);
+    assert_false(c->delivery.arena.full);
+    close_all(c);
+}
+
+static void defers_what_the_envelope_does_not_have(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    deliver(c, a_message("a@b", 400), ROUTE(0, 10), true);
+    c->delivery.recipient_count = 1;
+    c->recipients[0] = 1;
+    await(c);
+    expect_fault(c, 0, FAULT_DAMAGED);
+    close_all(c);
+}
+
+#define CASE(name) cmocka_unit_test_setup_teardown(name, begin, finish)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(delivers_to_one),
+        CASE(tells_mixed_replies),
+        CASE(takes_a_part_of_the_recipients),
+        CASE(sends_nothing_when_all_are_refused),
+        CASE(sends_to_a_thousand_through_a_tiny_window),
+        CASE(goes_to_the_next_host),
+        CASE(goes_to_the_next_host_in_a_transaction),
+        CASE(keeps_what_is_decided),
+        CASE(tries_by_preference),
+        CASE(orders_attempts),
+        CASE(tells_when_all_hosts_are_down),
+        CASE(tries_no_more_than_attempts_max),
+        CASE(connects_from_its_source),
+        CASE(keeps_the_connection),
+        CASE(renews_the_connection),
+        CASE(leaves_a_host_that_is_none_any_more),
+        CASE(tries_again_when_a_kept_one_was_gone),
+        CASE(sees_that_a_kept_one_goes),
+        CASE(says_quit_after_idle_time),
+        CASE(is_not_fooled_behind_the_reply),
+        CASE(closes_at_any_time),
+        CASE(closes_while_a_letter_is_out),
+        CASE(begins_when_late_letters_are_back),
+        CASE(sends_content_of_any_size),
+        CASE(fetches_mail),
+        CASE(defers_when_mail_cannot_be_fetched),
+        CASE(fetches_while_the_connection_goes),
+        CASE(sends_nothing_of_a_damaged_block),
+        CASE(defers_when_the_file_cannot_be_read),
+        CASE(defers_a_file_of_another_length),
+        CASE(reads_anew_for_the_next_host),
+        CASE(sends_no_dot_without_the_record),
+        CASE(waits_for_the_record),
+        CASE(gives_each_phase_its_time),
+        CASE(gives_connecting_its_time),
+        CASE(is_patient_while_it_moves),
+        CASE(is_in_doubt_after_the_dot),
+        CASE(believes_an_early_refusal),
+        CASE(does_not_believe_an_early_yes),
+        CASE(does_not_believe_answers_ahead),
+        CASE(answers_without_memory_for_results),
+        CASE(keeps_verdicts_without_memory_for_texts),
+        CASE(defers_what_the_envelope_does_not_have),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
