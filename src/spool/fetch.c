@@ -87,15 +87,14 @@ enum fault record_fetch(struct disk *d, uint32_t number, uint64_t epoch, uint32_
 static void run(struct job *j)
 {
     struct fetching_job *f = container_of(j, struct fetching_job, job);
-    struct fetch *asked = f->fetch;
     const struct life *l = f->life;
     uint8_t *memory;
     struct span payload;
     /* number and epoch do not change while the life is pinned */
-    asked->fault = record_fetch(f->spool->disk, l->number, l->epoch, f->offset, asked->id,
-                                RECORD_ACCEPTED, &memory, &payload);
-    if (asked->fault == FAULT_NONE)
-        asked->fault = mail_of_payload(asked->id, memory, payload, &asked->mail);
+    f->fault = record_fetch(f->spool->disk, l->number, l->epoch, f->offset, f->id, RECORD_ACCEPTED,
+                            &memory, &payload);
+    if (f->fault == FAULT_NONE)
+        f->fault = mail_of_payload(f->id, memory, payload, &f->mail);
 }
 
 void fetch_begin(struct spool *s, struct fetch *asked)
@@ -113,6 +112,7 @@ void fetch_begin(struct spool *s, struct fetch *asked)
     f->job.run = run;
     f->spool = s;
     f->fetch = asked;
+    f->id = asked->id;
     f->life = s->lives[p->base_segment];
     f->offset = p->base_offset;
     list_append(&s->fetchings, &f->node);
@@ -124,11 +124,13 @@ void fetch_on_job(struct fetching_job *f)
 {
     struct spool *s = f->spool;
     struct fetch *asked = f->fetch;
-    if (asked->fault == FAULT_DAMAGED) {
+    if (f->fault == FAULT_DAMAGED) {
         spool_count(&s->counters.damaged, 1);
-        LOG(actor_log(s->actor), EVENT_SPOOL_DAMAGED, log_id("id", asked->id),
+        LOG(actor_log(s->actor), EVENT_SPOOL_DAMAGED, log_id("id", f->id),
             log_u64("segment", f->life->number), log_u64("offset", f->offset));
     }
+    asked->mail = f->mail;
+    asked->fault = f->fault;
     life_unpin(f->life);
     list_remove(&f->node);
     free(f);

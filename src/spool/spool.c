@@ -247,8 +247,7 @@ static void free_work(struct spool *s)
         free(container_of(node, struct removal, node));
     for (struct list *node; (node = list_take_first(&s->fetchings)) != NULL;) {
         struct fetching_job *f = container_of(node, struct fetching_job, node);
-        mail_release(f->fetch->mail);
-        f->fetch->mail = NULL;
+        mail_release(f->mail);
         free(f);
     }
 }

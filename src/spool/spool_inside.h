@@ -127,13 +127,18 @@ struct removal {
     struct id id;
 };
 
+/* The result is kept here until it is answered: at the end of a life the asker may be gone first.
+ */
 struct fetching_job {
     struct job job;
     struct list node;
     struct spool *spool;
     struct fetch *fetch;
     struct life *life;
+    struct id id;
     uint32_t offset;
+    enum fault fault;
+    struct mail_object *mail;
 };
 
 struct spool {
