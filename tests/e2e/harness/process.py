@@ -64,6 +64,13 @@ def family(pid):
     return members
 
 
+def is_running(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Program:
     """One child process (and whatever it starts), its output in a file of the test's folder."""
 
@@ -128,3 +135,8 @@ class Program:
                 except OSError:
                     pass
         self.process.wait()
+        # A killed grandchild holds its sockets and files until the kernel is through with it.
+        try:
+            wait_until(lambda: not any(map(is_running, members)), 10, "all are gone", 0.005)
+        except Trouble:
+            pass
