@@ -1,6 +1,7 @@
 #include "supervisor/doors.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -74,6 +75,20 @@ static int open_listeners(struct doors *d, const struct settings *settings)
     return 0;
 }
 
+/* What is synced in a folder is lost with it when the folder's own name was not durable, whoever
+   made it. A parent that may not be read is left alone. */
+static void sync_parent(const char *path)
+{
+    int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int parent = folder < 0 ? -1 : openat(folder, "..", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent >= 0) {
+        (void)fsync(parent);
+        close(parent);
+    }
+    if (folder >= 0)
+        close(folder);
+}
+
 /* The last folder of the path is made; whoever gives another place has made the rest. */
 static int open_spool(const struct settings *settings)
 {
@@ -89,6 +104,7 @@ static int open_spool(const struct settings *settings)
                 settings->spool);
         return EX_NOPERM;
     }
+    sync_parent(settings->spool);
     return 0;
 }
 
