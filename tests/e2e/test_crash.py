@@ -45,7 +45,7 @@ def test_kill_9_under_load(start_postrider, start_sink, start_generator, record_
             restarts.append(time.monotonic() - began)
         generator.wait_acknowledged(before + 20)
     generator.stop()
-    ledger = settle(generator, sink)
+    ledger = settle(generator, sink, server=server)
     record_property("ledger", str(ledger))
     record_property("restart_s_max", f"{max(restarts):.2f}")
     print(f"{KILLS} kills: {ledger}; restart at most {max(restarts):.2f} s")
@@ -69,7 +69,7 @@ def test_kill_9_with_large_messages(start_postrider, start_sink, start_generator
         server.kill()
         server.start()
     generator.stop()
-    ledger = settle(generator, sink)
+    ledger = settle(generator, sink, server=server)
     assert not ledger.missing, str(ledger)
     server.wait_drained(60)
 
@@ -87,7 +87,7 @@ def test_many_recipients_survive(start_postrider, start_sink, start_generator):
         server.start()
         time.sleep(0.5)
     generator.stop()
-    ledger = settle(generator, sink)
+    ledger = settle(generator, sink, server=server)
     assert not ledger.missing, str(ledger)
 
 

@@ -60,7 +60,7 @@ def test_failing_system_calls(start_postrider, start_sink, start_generator, fold
         server.kill()
         server.start()
     generator.stop()
-    ledger = settle(generator, sink)
+    ledger = settle(generator, sink, server=server)
     print(f"{fault}: {injected} calls failed, {'restarted by hand' if again else 'stayed up'}; {ledger}")
     assert not ledger.missing, str(ledger)
     if not fault.startswith(("fdatasync-EIO", "disk-writes")):

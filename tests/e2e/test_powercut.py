@@ -38,7 +38,7 @@ def run_cuts(cuts, disk_options, next_load, folder, start_postrider, sink, gener
     try:
         server.start()
         generator.stop()
-        ledger = settle(generator, sink)
+        ledger = settle(generator, sink, server=server)
     finally:
         server.kill()
         disk.unmount()

@@ -221,9 +221,10 @@ def test_smtp_sink_with_errors(folder, unpacked, start_postrider, start_sink, tr
     postrider = start_postrider(dns=names.address, remote_port=port)
     postrider.send(TEXT, sender="anna@client.test", recipients=["r@real.test"])
     if fate == "arrives":
+        sink.wait_messages(1)
+        postrider.wait_drained() # only now is the file whole
         kept, = sink.wait_messages(1)
         assert b"The picture is attached." in kept
-        postrider.wait_drained()
     elif fate == "fails":
         report, = reports(reported)
         assert re.search(rb"^Status: 5\.", report, re.MULTILINE)

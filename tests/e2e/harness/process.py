@@ -45,6 +45,15 @@ def answers(host, port, greeting=b"220"):
         return False
 
 
+def listens(host, port):
+    """Whether somebody takes connections there, whatever it says then."""
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 def children(pid):
     """The direct children of a process."""
     found = []
@@ -65,10 +74,14 @@ def family(pid):
 
 
 def is_running(pid):
+    """Whether one of its threads is: the first may be gone while another still ends a system call."""
     try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+        for thread in pathlib.Path(f"/proc/{pid}/task").iterdir():
+            if (thread / "stat").read_text().rpartition(")")[2].split()[0] not in "ZX":
+                return True
     except OSError:
-        return False
+        pass
+    return False
 
 
 class Program:

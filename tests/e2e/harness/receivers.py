@@ -12,7 +12,7 @@ import tempfile
 
 import peers
 
-from .process import Program, answers, wait_until
+from .process import Program, answers, listens, wait_until
 
 needs_root = "Postfix and Exim start as root only"
 
@@ -26,10 +26,10 @@ class Receiver:
         self.mail.mkdir()
         self.program = None
 
-    def run(self, name, command, environment):
+    def run(self, name, command, environment, is_up=answers):
         self.program = Program(self.folder, name, command, environment)
         self.program.start()
-        self.program.wait_for(lambda: answers(self.host, self.port), 15, f"{name} answers")
+        self.program.wait_for(lambda: is_up(self.host, self.port), 15, f"{name} answers")
         return self
 
     def stop(self):
@@ -212,8 +212,9 @@ class SmtpSink(Receiver):
         if os.geteuid() == 0:
             os.chown(self.mail, pwd.getpwnam("nobody").pw_uid, -1)
             command += ["-u", "nobody"]
+        # Told to, it greets nobody.
         return self.run("smtp-sink", [*command, *self.options, f"{self.host}:{self.port}", "100"],
-                        peers.environment(root))
+                        peers.environment(root), listens)
 
 
 def smtp_source():
