@@ -437,12 +437,26 @@ static bool spread_waits(struct recovery *r)
     return true;
 }
 
+/* As it was before a resolve that had no memory for its end. */
+static void unresolve(struct recovery *r)
+{
+    pair_set_fini(&r->waits);
+    r->counts = (struct recovery_counts){0};
+    for (uint32_t i = 0; i < r->segment_count; i++) {
+        r->scanned[i].base_count = 0;
+        r->segments[i].live_bytes = 0;
+        r->segments[i].live_records = 0;
+    }
+}
+
 enum fault recovery_resolve(struct recovery *r)
 {
-    check(r->waits_for == NULL);
-    bool ok = true;
+    if (r->waits_for != NULL)
+        return FAULT_NONE;
     for (uint32_t i = 0; i < r->segment_count; i++)
         check(r->scanned[i].done || r->segments[i].is_free || r->segments[i].is_broken);
+    unresolve(r);
+    bool ok = true;
     for (uint32_t i = 0; ok && i < r->table.count; i++)
         ok = resolve_message(r, recover_table_at(&r->table, i));
     const struct copy *copies = (const void *)r->copies.data;
@@ -496,8 +510,18 @@ struct recovery_counts recovery_counts(const struct recovery *r)
     return r->counts;
 }
 
+static bool has_damage(const struct recovery *r)
+{
+    for (uint32_t i = 0; i < r->segment_count; i++)
+        if (r->segments[i].damage_count > 0)
+            return true;
+    return false;
+}
+
 const char *recovery_orphan(const struct recovery *r, size_t *at)
 {
+    if (has_damage(r))
+        return NULL;
     while (*at < r->content_file_count) {
         const struct content_file *file = &r->content_files[(*at)++];
         const struct found *f = recover_table_get(&r->table, file->id);

@@ -81,8 +81,7 @@ const struct recovered_segment *recovery_segments(const struct recovery *r, uint
 /* Reads the i-th segment of the table, if it is live. DISK_ERROR (may be tried again), NO_MEMORY.
  */
 must_use enum fault recovery_scan(struct recovery *r, uint32_t i);
-/* All are scanned: decides what lives. Once; after NO_MEMORY the recovery is good for nothing but
- * recovery_free. */
+/* All are scanned: decides what lives. NO_MEMORY (may be tried again). */
 must_use enum fault recovery_resolve(struct recovery *r);
 /* Where everything that lives lies: `size_t at = 0; while (recovery_place(r, &at, &place))`. */
 bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out);
@@ -100,7 +99,9 @@ struct recovery_counts recovery_counts(const struct recovery *r);
 must_use enum fault recovery_messages(struct recovery *r, uint32_t i,
                                       const struct recovered_message **messages_out,
                                       uint32_t *count_out);
-/* Content files that no living message names: `size_t at = 0; while ((name = …(r, &at)))`. */
+/* Content files that no living message names, to be unlinked: `size_t at = 0; while ((name = …(r,
+ * &at)))`. None while anything is damaged: a record that cannot be read may name one. To be asked
+ * after the messages of all segments. */
 const char *recovery_orphan(const struct recovery *r, size_t *at);
 
 #endif

@@ -418,6 +418,30 @@ static void content_files_without_a_message_are_orphans(void **state)
         assert_string_equal(recovery_orphan(r, &at), name);
     }
     assert_null(recovery_orphan(r, &at));
+    assert_int_equal(recovery_resolve(r), FAULT_NONE); /* asked again after some other fault */
+    assert_int_equal(recovery_message_count(r), 2);
+    recovery_free(r);
+}
+
+static void while_anything_is_damaged_no_content_is_an_orphan(void **state)
+{
+    (void)state;
+    char name[CONTENT_NAME_MAX];
+    struct segment *s = files_segment(1);
+    struct buffer b = an_envelope(1, 1, "", true);
+    uint32_t offset = files_add(s, RECORD_ACCEPTED, an_id(1), 0, buffer_span(&b));
+    buffer_fini(&b);
+    files_sync(s);
+    files_accept(s, 2, 1);
+    files_sync(s);
+    segment_close(s);
+    files_flip("00000001.seg", (long)offset + 44);
+    content_name(an_id(1), name);
+    put_file(name);
+    struct recovery *r = recovered();
+    size_t at = 0;
+    assert_int_equal(recovery_message_count(r), 1);
+    assert_null(recovery_orphan(r, &at));
     recovery_free(r);
 }
 
@@ -660,6 +684,7 @@ int main(void)
         IN_A_DIRECTORY(segments_are_told_by_their_headers),
         IN_A_DIRECTORY(a_later_format_and_another_spool_are_refused),
         IN_A_DIRECTORY(content_files_without_a_message_are_orphans),
+        IN_A_DIRECTORY(while_anything_is_damaged_no_content_is_an_orphan),
         IN_A_DIRECTORY(damaged_payloads_lose_no_message),
         IN_A_DIRECTORY(damage_in_the_middle_is_reported_and_the_rest_lives),
         cmocka_unit_test(a_tail_torn_anywhere_is_told_from_damage),
