@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/map.h"
 
-#define CHUNK_ENTRIES 4096u
+#define CHUNK_ENTRIES 8192u /* large enough to be given back to the kernel */
 #define SLOTS_FIRST   8192u
 #define PAIRS_FIRST   1024u
 /* The ids are our own, made with random bits: the secret need not be one. */

@@ -1,6 +1,7 @@
 #include "supervisor/engine_process.h"
 
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,6 +14,8 @@
 #include "engine/engine.h"
 
 #define STOP_POLL_MS 20
+#define MMAP_BYTES   (512 * 1024)
+#define TRIM_BYTES   (1024 * 1024)
 
 static void on_beat(void *context)
 {
@@ -66,9 +69,22 @@ static bool wait_for_end(const struct engine *e)
     return false;
 }
 
+/*
+ * glibc raises both thresholds by itself once something large was freed, and keeps what is freed
+ * from then on: after a start with a million queued messages 509 MB stayed resident, of which 221
+ * were in use. Fixed, large tables come from the kernel and go back to it. The first is above the
+ * largest content kept in memory, so that no message costs a system call.
+ */
+static void give_memory_back(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, MMAP_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
+}
+
 int engine_process(struct world *w, const struct settings *settings, const struct doors *doors,
                    struct log_file *log_file, int heart)
 {
+    give_memory_back();
     sigset_t ends;
     sigemptyset(&ends);
     sigaddset(&ends, SIGTERM);
