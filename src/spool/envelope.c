@@ -91,15 +91,27 @@ size_t envelope_patch(uint8_t *encoded, size_t len, const struct envelope *e)
     return len;
 }
 
+/* In place of three calls of cursor: a start reads ten fields of each of a million messages. */
 static bool next_field(struct cursor *c, uint16_t *tag_out, struct span *value_out)
 {
-    if (!cursor_ok(c) || cursor_at_end(c))
+    struct span rest = c->rest;
+    if (!cursor_ok(c) || rest.len == 0)
         return false;
-    *tag_out = cursor_u16(c);
-    (void)cursor_u16(c);
-    uint32_t len = cursor_u32(c);
-    *value_out = cursor_bytes(c, len);
-    return cursor_ok(c);
+    uint32_t len = 0;
+    if (rest.len >= ENVELOPE_FIELD_HEADER_BYTES) {
+        const uint8_t *at = rest.data;
+        *tag_out = (uint16_t)(at[0] | at[1] << 8);
+        len =
+            (uint32_t)at[4] | (uint32_t)at[5] << 8 | (uint32_t)at[6] << 16 | (uint32_t)at[7] << 24;
+    }
+    if (rest.len < ENVELOPE_FIELD_HEADER_BYTES || len > rest.len - ENVELOPE_FIELD_HEADER_BYTES) {
+        cursor_fail(c);
+        return false;
+    }
+    *value_out = (struct span){rest.data + ENVELOPE_FIELD_HEADER_BYTES, len};
+    size_t used = ENVELOPE_FIELD_HEADER_BYTES + (size_t)len;
+    c->rest = (struct span){rest.data + used, rest.len - used};
+    return true;
 }
 
 static uint64_t value_u64(struct cursor *outer, struct span value)
@@ -235,8 +247,10 @@ bool envelope_is_in_file(struct span head)
     uint16_t tag;
     struct span value;
     while (next_field(&c, &tag, &value)) {
-        if (tag == TAG_FLAGS)
+        if (tag == TAG_FLAGS) {
             take_field(&e, &c, tag, value);
+            break;
+        }
     }
     return e.content_in_file;
 }

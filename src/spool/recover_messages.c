@@ -42,7 +42,7 @@ static enum fault gather_bases(struct recovery *r, uint32_t i, uint32_t *count)
     for (; index_next(x, &at, &e); entry_at = at) {
         if (e.type != RECORD_ACCEPTED)
             continue;
-        struct found *f = recover_table_get(&r->table, e.id);
+        struct found *f = recover_table_follow(&r->table, e.id);
         bool is_place =
             f != NULL && recovery_lives(f) && f->base.segment == i && f->base.at == entry_at;
         /* A file that has changed since the scan cannot make it more than there is room for. */

@@ -32,22 +32,46 @@ struct found *recover_table_at(const struct recover_table *t, uint32_t i)
     return &t->chunks[i / CHUNK_ENTRIES][i % CHUNK_ENTRIES];
 }
 
+static uint32_t first_slot(const struct recover_table *t, struct id id)
+{
+    return (uint32_t)map_hash(id_span(&id), HASH_SECRET) & (t->slot_count - 1);
+}
+
 /* The slot where the id is, or where it belongs. There is always an empty one. */
 static uint32_t slot_of(const struct recover_table *t, struct id id)
 {
-    uint32_t mask = t->slot_count - 1;
-    uint32_t slot = (uint32_t)map_hash(id_span(&id), HASH_SECRET) & mask;
+    uint32_t slot = first_slot(t, id);
     while (t->slots[slot] != 0 && !id_equal(recover_table_at(t, t->slots[slot] - 1)->id, id))
-        slot = (slot + 1) & mask;
+        slot = (slot + 1) & (t->slot_count - 1);
     return slot;
+}
+
+/* The entry after the last one, or NULL. */
+static struct found *beside_last(struct recover_table *t, struct id id)
+{
+    uint32_t i = t->last + 1;
+    if (i >= t->count || !id_equal(recover_table_at(t, i)->id, id))
+        return NULL;
+    t->last = i;
+    return recover_table_at(t, i);
 }
 
 struct found *recover_table_get(const struct recover_table *t, struct id id)
 {
-    if (t->slot_count == 0)
-        return NULL;
-    uint32_t entry = t->slots[slot_of(t, id)];
+    uint32_t entry = t->slot_count == 0 ? 0 : t->slots[slot_of(t, id)];
     return entry == 0 ? NULL : recover_table_at(t, entry - 1);
+}
+
+struct found *recover_table_follow(struct recover_table *t, struct id id)
+{
+    struct found *beside = beside_last(t, id);
+    if (beside != NULL || t->slot_count == 0)
+        return beside;
+    uint32_t entry = t->slots[slot_of(t, id)];
+    if (entry == 0)
+        return NULL;
+    t->last = entry - 1;
+    return recover_table_at(t, t->last);
 }
 
 /* Keeps the slots at most two thirds full. */
@@ -57,15 +81,19 @@ static bool room_for_slot(struct recover_table *t)
         return true;
     if (t->slot_count > UINT32_MAX / 4)
         return false;
-    uint32_t slot_count = t->slot_count == 0 ? SLOTS_FIRST : t->slot_count * 2;
+    uint32_t slot_count = t->slot_count == 0 ? SLOTS_FIRST : t->slot_count * 4;
     uint32_t *slots = calloc(slot_count, sizeof *slots);
     if (slots == NULL)
         return false;
     free(t->slots);
     t->slots = slots;
     t->slot_count = slot_count;
-    for (uint32_t i = 0; i < t->count; i++)
-        slots[slot_of(t, recover_table_at(t, i)->id)] = i + 1;
+    for (uint32_t i = 0; i < t->count; i++) {
+        uint32_t slot = first_slot(t, recover_table_at(t, i)->id);
+        while (slots[slot] != 0) /* all are different */
+            slot = (slot + 1) & (slot_count - 1);
+        slots[slot] = i + 1;
+    }
     return true;
 }
 
@@ -87,16 +115,18 @@ static bool room_for_entry(struct recover_table *t)
 
 struct found *recover_table_make(struct recover_table *t, struct id id)
 {
-    struct found *known = recover_table_get(t, id);
-    if (known != NULL)
-        return known;
+    struct found *beside = beside_last(t, id);
+    if (beside != NULL)
+        return beside;
     if (!room_for_slot(t) || !room_for_entry(t))
         return NULL;
     uint32_t slot = slot_of(t, id);
-    struct found *f = recover_table_at(t, t->count++);
-    *f = (struct found){.id = id};
-    t->slots[slot] = t->count;
-    return f;
+    if (t->slots[slot] == 0) {
+        *recover_table_at(t, t->count++) = (struct found){.id = id};
+        t->slots[slot] = t->count;
+    }
+    t->last = t->slots[slot] - 1;
+    return recover_table_at(t, t->last);
 }
 
 void pair_set_init(struct pair_set *s)

@@ -2,7 +2,10 @@
  * recover_table: what the scan of the segments has found of each message, by id.
  *
  * Owns its memory: chunks of entries that never move, and a hash table of their numbers. Nothing is
- * allocated for a single message. Knows nothing of what the entries mean. One thread at a time.
+ * allocated for a single message. What is asked for mostly stands behind what was asked for last
+ * (records lie in the order in which messages came), so that is looked at first: a walk along the
+ * entries instead of a cache miss or two for each. Knows nothing of what the entries mean. One
+ * thread at a time.
  */
 #ifndef SPOOL_RECOVER_TABLE_H
 #define SPOOL_RECOVER_TABLE_H
@@ -39,11 +42,14 @@ struct recover_table {
     uint32_t count;  /* of entries */
     uint32_t *slots; /* number of the entry + 1, or 0 */
     uint32_t slot_count;
+    uint32_t last; /* the entry that was asked for last */
 };
 
 void recover_table_init(struct recover_table *t);
 void recover_table_fini(struct recover_table *t);
 struct found *recover_table_get(const struct recover_table *t, struct id id); /* or NULL */
+/* The same, for who asks for many in the order of their records. */
+struct found *recover_table_follow(struct recover_table *t, struct id id);
 /* The same, made (zeroed but for its id) when it is not there. NULL: no memory, or UINT32_MAX / 2
    entries; nothing has changed. */
 struct found *recover_table_make(struct recover_table *t, struct id id);
