@@ -97,11 +97,6 @@ bool id_parse(struct span text, struct id *id_out)
     return true;
 }
 
-bool id_equal(struct id a, struct id b)
-{
-    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
-}
-
 int id_compare(struct id a, struct id b)
 {
     int order = memcmp(a.bytes, b.bytes, sizeof a.bytes);
@@ -114,9 +109,4 @@ uint64_t id_wall_ms(struct id id)
     for (size_t i = 0; i < 6; i++)
         ms = ms << 8 | id.bytes[i];
     return ms;
-}
-
-struct span id_span(const struct id *id)
-{
-    return span_of(id->bytes, sizeof id->bytes);
 }

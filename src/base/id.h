@@ -10,6 +10,8 @@
 #ifndef BASE_ID_H
 #define BASE_ID_H
 
+#include <string.h>
+
 #include "base/span.h"
 
 #define ID_TEXT_LEN 26
@@ -28,9 +30,17 @@ struct id id_next(struct id_source *source, uint64_t wall_ms, const uint8_t rand
 void id_format(struct id id, char text_out[ID_TEXT_LEN + 1]); /* NUL-terminated, upper case */
 /* Exactly 26 characters of id_format's alphabet, in any case; *id_out is set only on true. */
 __attribute__((warn_unused_result)) bool id_parse(struct span text, struct id *id_out);
-bool id_equal(struct id a, struct id b);
 int id_compare(struct id a, struct id b);
 uint64_t id_wall_ms(struct id id); /* the millisecond it was made in */
-struct span id_span(const struct id *id);
+
+static inline bool id_equal(struct id a, struct id b)
+{
+    return memcmp(a.bytes, b.bytes, sizeof a.bytes) == 0;
+}
+
+static inline struct span id_span(const struct id *id)
+{
+    return span_of(id->bytes, sizeof id->bytes);
+}
 
 #endif

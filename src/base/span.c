@@ -5,34 +5,9 @@
 
 #include <string.h>
 
-#include "base/check.h"
-
-struct span span_of(const void *data, size_t len)
-{
-    check(data != NULL || len == 0);
-    return (struct span){data, len};
-}
-
 struct span span_text(const char *text)
 {
     return (struct span){(const uint8_t *)text, strlen(text)};
-}
-
-struct span span_sub(struct span s, size_t from, size_t len)
-{
-    s = span_skip(s, from);
-    if (len < s.len)
-        s.len = len;
-    return s;
-}
-
-struct span span_skip(struct span s, size_t n)
-{
-    if (n > s.len)
-        n = s.len;
-    if (n == 0) /* NULL + 0 is undefined in C17 */
-        return s;
-    return (struct span){s.data + n, s.len - n};
 }
 
 static bool is_blank(uint8_t byte)
@@ -131,9 +106,4 @@ bool span_parse_u64(struct span s, uint64_t max, uint64_t *value_out)
         return false;
     *value_out = value;
     return true;
-}
-
-uint8_t byte_lower(uint8_t byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
 }

@@ -4,7 +4,8 @@
  * What comes from outside is a span; it is never NUL-terminated and may hold any byte. A span owns
  * nothing and is passed by value.
  * An empty span may have a NULL `data`. All functions are pure and may be called from any thread.
- * Case folding is ASCII only (RFC 5321 2.4), independent of any locale.
+ * Case folding is ASCII only (RFC 5321 2.4), independent of any locale. What every parser does at
+ * every byte is inline: as calls these took a tenth of the time of a start.
  */
 #ifndef BASE_SPAN_H
 #define BASE_SPAN_H
@@ -12,6 +13,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#include "base/check.h"
 
 struct span {
     const uint8_t *data;
@@ -25,11 +28,34 @@ struct span {
    through the log's escaping. */
 #define SPAN_PRINT(s) (int)(s).len, (const char *)(s).data
 
-struct span span_of(const void *data, size_t len);
+static inline struct span span_of(const void *data, size_t len)
+{
+    check(data != NULL || len == 0);
+    return (struct span){(const uint8_t *)data, len};
+}
+
 struct span span_text(const char *text); /* a NUL-terminated C string of ours */
-struct span span_sub(struct span s, size_t from, size_t len); /* clamped to `s`, never outside */
-struct span span_skip(struct span s, size_t n); /* without the first n bytes (clamped) */
-struct span span_trim(struct span s);           /* without leading and trailing SP and HT */
+
+/* Without the first n bytes (clamped). */
+static inline struct span span_skip(struct span s, size_t n)
+{
+    if (n > s.len)
+        n = s.len;
+    if (n == 0) /* NULL + 0 is undefined in C17 */
+        return s;
+    return (struct span){s.data + n, s.len - n};
+}
+
+/* Clamped to `s`, never outside. */
+static inline struct span span_sub(struct span s, size_t from, size_t len)
+{
+    s = span_skip(s, from);
+    if (len < s.len)
+        s.len = len;
+    return s;
+}
+
+struct span span_trim(struct span s); /* without leading and trailing SP and HT */
 
 bool span_equal(struct span a, struct span b);
 bool span_equal_nocase(struct span a, struct span b);
@@ -52,6 +78,9 @@ __attribute__((warn_unused_result)) bool span_parse_u64(struct span s, uint64_t 
                                                         uint64_t *value_out);
 
 /* ASCII lower case of one byte; bytes over 127 are unchanged. */
-uint8_t byte_lower(uint8_t byte);
+static inline uint8_t byte_lower(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+}
 
 #endif
