@@ -123,18 +123,6 @@ static uint64_t value_u64(struct cursor *outer, struct span value)
     return v;
 }
 
-static bool count_recipients(struct span payload, uint32_t *count_out)
-{
-    struct cursor c = cursor_over(payload);
-    uint16_t tag;
-    struct span value;
-    *count_out = 0;
-    while (next_field(&c, &tag, &value))
-        if (tag == TAG_RECIPIENT)
-            ++*count_out;
-    return cursor_at_end(&c) && *count_out > 0 && *count_out <= ENVELOPE_RECIPIENTS_MAX;
-}
-
 static void take_flags(struct envelope *e, uint64_t flags)
 {
     e->content_in_file = (flags & FLAG_IN_FILE) != 0;
@@ -166,8 +154,9 @@ static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struc
     case TAG_PREFIX:
         e->prefix = value;
         break;
-    case TAG_RECIPIENT:
-        e->recipients[e->recipient_count++] = value;
+    case TAG_RECIPIENT: /* there is no room for more than the first yet */
+        if (e->recipient_count++ == 0)
+            *e->recipients = value;
         break;
     case TAG_CONTENT:
         e->content = value;
@@ -177,23 +166,38 @@ static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struc
     }
 }
 
+static void take_recipients(struct envelope *e, struct span payload)
+{
+    struct cursor c = cursor_over(payload);
+    uint32_t taken = 0;
+    uint16_t tag;
+    struct span value;
+    while (next_field(&c, &tag, &value))
+        if (tag == TAG_RECIPIENT)
+            e->recipients[taken++] = value;
+    check(taken == e->recipient_count);
+}
+
+/* One walk, when there is one recipient, as nearly always. */
 static enum fault decode_fields(struct span payload, struct arena *arena,
                                 struct envelope *envelope_out)
 {
-    uint32_t count;
-    if (!count_recipients(payload, &count))
-        return FAULT_DAMAGED;
-    struct envelope e = {.recipients = arena_alloc(arena, count * sizeof(struct span))};
-    if (e.recipients == NULL)
-        return FAULT_NO_MEMORY;
-
+    struct span first;
+    struct envelope e = {.recipients = &first};
     struct cursor c = cursor_over(payload);
     uint16_t tag;
     struct span value;
     while (next_field(&c, &tag, &value))
         take_field(&e, &c, tag, value);
-    if (!cursor_at_end(&c))
+    if (!cursor_at_end(&c) || e.recipient_count == 0 || e.recipient_count > ENVELOPE_RECIPIENTS_MAX)
         return FAULT_DAMAGED;
+    e.recipients = arena_alloc(arena, e.recipient_count * sizeof(struct span));
+    if (e.recipients == NULL)
+        return FAULT_NO_MEMORY;
+    if (e.recipient_count == 1)
+        e.recipients[0] = first;
+    else
+        take_recipients(&e, payload);
     *envelope_out = e;
     return FAULT_NONE;
 }
@@ -211,19 +215,33 @@ enum fault envelope_decode(struct span payload, struct arena *arena, struct enve
     return FAULT_NONE;
 }
 
-bool envelope_head(struct span payload, struct span *head_out)
+/* Where a field with this value begins in the payload. */
+static size_t field_begin(struct span payload, struct span value)
+{
+    return (size_t)(value.data - payload.data) - ENVELOPE_FIELD_HEADER_BYTES;
+}
+
+bool envelope_head(struct span payload, struct span head_out[2])
 {
     struct cursor c = cursor_over(payload);
-    size_t head_len = payload.len;
+    size_t prefix_begin = payload.len, prefix_end = payload.len, content_begin = payload.len;
     uint16_t tag;
     struct span value;
-    while (head_len == payload.len && next_field(&c, &tag, &value)) {
-        if (tag == TAG_CONTENT)
-            head_len = (size_t)(value.data - payload.data) - ENVELOPE_FIELD_HEADER_BYTES;
+    while (next_field(&c, &tag, &value)) {
+        if (tag == TAG_CONTENT) {
+            content_begin = field_begin(payload, value);
+            break;
+        }
+        if (tag == TAG_PREFIX && prefix_begin == payload.len) {
+            prefix_begin = field_begin(payload, value);
+            prefix_end = payload.len - c.rest.len;
+        }
     }
     if (!cursor_at_end(&c)) /* content is the last field */
         return false;
-    *head_out = span_sub(payload, 0, head_len);
+    payload = span_sub(payload, 0, content_begin);
+    head_out[0] = span_sub(payload, 0, prefix_begin);
+    head_out[1] = span_skip(payload, prefix_end);
     return true;
 }
 

@@ -54,9 +54,10 @@ size_t envelope_patch(uint8_t *encoded, size_t len, const struct envelope *e);
 must_use enum fault envelope_decode(struct span payload, struct arena *arena,
                                     struct envelope *envelope_out);
 
-/* The payload up to its inline content (the field's header left out too): what an index file keeps.
- * False: not a row of fields. */
-must_use bool envelope_head(struct span payload, struct span *head_out);
+/* What an index file keeps, in two parts: the payload up to its inline content (the field's header
+ * left out too), without the prefix, which is as long as all the rest, and which only a delivery
+ * needs. False: not a row of fields. */
+must_use bool envelope_head(struct span payload, struct span head_out[2]);
 /* Reads such a head; content_bytes says how long the content is that is not here. */
 must_use enum fault envelope_decode_head(struct span head, struct arena *arena,
                                          struct envelope *envelope_out);

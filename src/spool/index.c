@@ -82,30 +82,32 @@ static size_t block_count(size_t body_len)
 
 /* Building ------------------------------------------------------------------------------------ */
 
-static struct span kept_payload(const struct record *r)
+static void kept_payload(const struct record *r, struct span parts_out[2])
 {
-    struct span head = {NULL, 0};
+    parts_out[0] = parts_out[1] = (struct span){NULL, 0};
     switch (r->type) {
     case RECORD_ACCEPTED:
-        if (!envelope_head(r->payload, &head))
-            head = (struct span){NULL, 0};
-        return head;
+        if (!envelope_head(r->payload, parts_out))
+            parts_out[0] = parts_out[1] = (struct span){NULL, 0};
+        return;
     case RECORD_OUTCOME:
     case RECORD_CONTROL:
-        return r->payload;
+        parts_out[0] = r->payload;
+        return;
     case RECORD_SENDING:
     case RECORD_DONE:
     case RECORD_GROUP:
-        break;
+        return;
     }
-    return head;
 }
 
 static bool put_entry(struct building *b, const struct record *r, uint64_t offset, uint64_t bytes,
                       bool in_group)
 {
-    struct span payload = kept_payload(r);
-    uint8_t *entry = buffer_reserve(&b->entries, ENTRY_BYTES + payload.len);
+    struct span parts[2];
+    kept_payload(r, parts);
+    uint32_t payload_len = (uint32_t)(parts[0].len + parts[1].len);
+    uint8_t *entry = buffer_reserve(&b->entries, ENTRY_BYTES);
     if (entry == NULL)
         return false;
     memset(entry, 0, ENTRY_BYTES);
@@ -115,12 +117,10 @@ static bool put_entry(struct building *b, const struct record *r, uint64_t offse
     memcpy(entry + 8, r->id.bytes, sizeof r->id.bytes);
     put_u32(entry + 24, (uint32_t)offset);
     put_u32(entry + 28, (uint32_t)bytes);
-    put_u32(entry + 32, (uint32_t)payload.len);
-    if (payload.len > 0)
-        memcpy(entry + ENTRY_BYTES, payload.data, payload.len);
-    buffer_commit(&b->entries, ENTRY_BYTES + payload.len);
+    put_u32(entry + 32, payload_len);
+    buffer_commit(&b->entries, ENTRY_BYTES);
     b->entry_count++;
-    return true;
+    return buffer_put(&b->entries, parts[0]) && buffer_put(&b->entries, parts[1]);
 }
 
 static bool put_damage(struct building *b, struct damage damage)

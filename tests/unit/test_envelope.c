@@ -142,26 +142,74 @@ static void limits_of_buffer_and_arena_are_answers(void **state)
     buffer_fini(&b);
 }
 
-static void a_head_is_all_but_the_content(void **state)
+/* As an index file has it, in one piece. */
+static bool join_head(struct span payload, struct buffer *joined)
+{
+    struct span parts[2];
+    buffer_init(joined, 4096);
+    return envelope_head(payload, parts) && buffer_put(joined, parts[0]) &&
+           buffer_put(joined, parts[1]);
+}
+
+static void a_head_is_all_but_prefix_and_content(void **state)
 {
     (void)state;
     struct envelope e = some_envelope(), back;
-    struct buffer b;
-    struct span head;
+    struct buffer b, head;
     struct arena arena;
     for (int in_file = 0; in_file < 2; in_file++) {
         arena_init(&arena, 4096);
         e.content_in_file = in_file != 0;
         encode_whole(&b, &e);
-        size_t cut = in_file != 0 ? 0 : ENVELOPE_FIELD_HEADER_BYTES + sizeof CONTENT - 1;
-        assert_true(envelope_head(buffer_span(&b), &head));
+        size_t cut = ENVELOPE_FIELD_HEADER_BYTES + e.prefix.len;
+        cut += in_file != 0 ? 0 : ENVELOPE_FIELD_HEADER_BYTES + sizeof CONTENT - 1;
+        assert_true(join_head(buffer_span(&b), &head));
         assert_int_equal(head.len, b.len - cut);
-        assert_int_equal(envelope_decode_head(head, &arena, &back), FAULT_NONE);
+        assert_int_equal(envelope_decode_head(buffer_span(&head), &arena, &back), FAULT_NONE);
         assert_int_equal(back.content_bytes, e.content_bytes);
         assert_int_equal(back.recipient_count, 2);
-        assert_true(envelope_is_in_file(head) == e.content_in_file);
+        assert_true(span_equal(back.recipients[0], recipients[0]));
+        assert_true(span_equal(back.helo, e.helo) && back.prefix.len == 0);
+        assert_true(envelope_is_in_file(buffer_span(&head)) == e.content_in_file);
         arena_fini(&arena);
         buffer_fini(&b);
+        buffer_fini(&head);
+    }
+}
+
+/* Wherever the prefix stands, and when there is none or another one. */
+static void a_head_loses_one_prefix_wherever_it_stands(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *payload, *head;
+    } cases[] = {
+        {"", ""},
+        {"8a", "8a"},
+        {"5a", ""},
+        {"5a8b", "8b"},
+        {"8b5a", "8b"},
+        {"8b5a9c", "8b"},
+        {"8b5a8d5e1f", "8b8d5e1f"},
+        {"8b9c", "8b"},
+        {"9c", ""},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct buffer row, expected, head;
+        buffer_init(&row, 4096);
+        buffer_init(&expected, 4096);
+        for (int n = 0; n < 2; n++) {
+            struct buffer *b = n == 0 ? &row : &expected;
+            const char *text = n == 0 ? cases[i].payload : cases[i].head;
+            for (; *text != '\0'; text += 2)
+                assert_true(buffer_put_u32(b, (uint32_t)(text[0] - '0')) && buffer_put_u32(b, 1) &&
+                            buffer_put_u8(b, (uint8_t)text[1]));
+        }
+        assert_true(join_head(buffer_span(&row), &head));
+        assert_true(span_equal(buffer_span(&head), buffer_span(&expected)));
+        buffer_fini(&row);
+        buffer_fini(&expected);
+        buffer_fini(&head);
     }
 }
 
@@ -170,22 +218,22 @@ static void what_is_no_head_is_refused(void **state)
     (void)state;
     struct envelope e = some_envelope(), back;
     struct buffer b;
-    struct span head, none;
+    struct span none[2];
     encode_whole(&b, &e);
-    assert_true(envelope_head(buffer_span(&b), &head));
+    size_t head_len = b.len - sizeof CONTENT + 1 - ENVELOPE_FIELD_HEADER_BYTES;
     for (size_t n = 0; n <= b.len; n++) { /* with a piece of its content, or short of a field */
         struct arena arena;
         arena_init(&arena, 4096);
         struct span piece = span_sub(buffer_span(&b), 0, n);
         enum fault fault = envelope_decode_head(piece, &arena, &back);
-        if (n > head.len || !envelope_head(piece, &none))
+        if (n > head_len || !envelope_head(piece, none))
             assert_int_equal(fault, FAULT_DAMAGED);
         arena_fini(&arena);
     }
-    assert_false(envelope_head(span_sub(buffer_span(&b), 0, 7), &none));
-    assert_false(envelope_head(span_sub(buffer_span(&b), 0, b.len - 1), &none));
+    assert_false(envelope_head(span_sub(buffer_span(&b), 0, 7), none));
+    assert_false(envelope_head(span_sub(buffer_span(&b), 0, b.len - 1), none));
     assert_true(buffer_put_u16(&b, 1)); /* something behind the content */
-    assert_false(envelope_head(buffer_span(&b), &none));
+    assert_false(envelope_head(buffer_span(&b), none));
     assert_false(envelope_is_in_file(SPAN("no envelope at all")));
     buffer_fini(&b);
 }
@@ -195,7 +243,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(comes_back_as_it_was),
         cmocka_unit_test(content_in_a_file_and_a_null_reverse_path),
-        cmocka_unit_test(a_head_is_all_but_the_content),
+        cmocka_unit_test(a_head_is_all_but_prefix_and_content),
+        cmocka_unit_test(a_head_loses_one_prefix_wherever_it_stands),
         cmocka_unit_test(what_is_no_head_is_refused),
         cmocka_unit_test(every_shorter_piece_is_damaged),
         cmocka_unit_test(fields_of_a_later_version_are_passed_over),
