@@ -148,7 +148,7 @@ static enum fault make_worker(struct engine *e, uint32_t number)
     fault = worker_equip(w, &e->receiver_settings, &e->deliverer_settings, e->spool,
                          queue_actor(e->queue));
     for (uint32_t i = 0; i < e->options.listener_count && fault == FAULT_NONE; i++)
-        fault = receiver_listen(worker_receiver(w), e->options.listeners[i]);
+        fault = receiver_listen(worker_receiver(w), e->options.listeners[i], false);
     return fault;
 }
 

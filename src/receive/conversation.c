@@ -6,13 +6,14 @@
 #include "base/check.h"
 #include "config/settings.h"
 #include "receive/transaction.h"
+#include "tls/wire.h"
 
 #define REPLY_TEXT_MAX 160
 
 struct conversation {
     struct list node;
     struct receiver *receiver;
-    struct socket *socket;
+    struct wire wire;
     struct session *session;
     struct transaction *transaction; /* being filled, or made durable */
     struct timer timer;
@@ -24,9 +25,12 @@ struct conversation {
     size_t counted;    /* memory */
     uint32_t messages, refused;
     bool is_committing; /* the transaction is being made durable */
-    bool is_closing;    /* to be closed once the replies are sent */
-    bool is_half;       /* the client sends no more, but may still read */
-    const char *why;    /* it closes */
+    bool is_securing;   /* the TLS handshake is under way, or begins once the replies are sent */
+    bool has_begun_tls;
+    bool is_implicit; /* TLS from the first byte */
+    bool is_closing;  /* to be closed once the replies are sent */
+    bool is_half;     /* the client sends no more, but may still read */
+    const char *why;  /* it closes */
 };
 
 struct conversation *conversation_of(struct list *node)
@@ -110,7 +114,7 @@ static bool send_replies(struct conversation *c)
     if (out->len == 0)
         return true;
     struct span part = buffer_span(out);
-    if (socket_send(c->socket, &part, 1) == SEND_LATER)
+    if (wire_send(&c->wire, &part, 1) == SEND_LATER)
         c->sending = buffer_take(out);
     else
         buffer_free_memory(out);
@@ -179,6 +183,9 @@ static void act(struct conversation *c, enum session_want want, struct span run)
     case SESSION_WANT_ABANDON:
         drop_transaction(c);
         break;
+    case SESSION_WANT_TLS:
+        c->is_securing = true;
+        break;
     case SESSION_WANT_CLOSE:
         drop_transaction(c);
         c->is_closing = true;
@@ -198,7 +205,7 @@ static size_t run_session(struct conversation *c, struct span input)
 {
     size_t used = 0;
     session_refuse_mail(c->session, takes_mail(c->receiver));
-    while (!c->is_closing && !is_waiting(c)) {
+    while (!c->is_closing && !c->is_securing && !is_waiting(c)) {
         size_t n;
         struct span run;
         enum session_want want = session_step(c->session, span_skip(input, used), &n, &run);
@@ -209,7 +216,8 @@ static size_t run_session(struct conversation *c, struct span input)
             break;
     }
     (void)send_replies(c);
-    return used;
+    /* What stands behind STARTTLS was put there by somebody else (CVE-2011-0411). */
+    return c->is_securing ? input.len : used;
 }
 
 static void end_session(struct conversation *c, enum fault fault, const char *why)
@@ -223,7 +231,7 @@ static bool is_idle(const struct conversation *c)
 {
     enum session_state state = session_state(c->session);
     return (state == SESSION_CONNECTED || state == SESSION_READY) && !c->is_closing &&
-           !is_waiting(c) && c->pending.len == 0;
+           !c->is_securing && !is_waiting(c) && c->pending.len == 0;
 }
 
 static void recount(struct conversation *c)
@@ -232,9 +240,26 @@ static void recount(struct conversation *c)
                     session_memory_bytes(c->session) + c->pending.capacity + c->sending.capacity);
 }
 
+/* Once the 220 is with the kernel. False: it has closed. */
+static bool begin_tls(struct conversation *c)
+{
+    struct tls_stream *stream = tls_stream_accept(c->receiver->tls);
+    if (stream == NULL) {
+        conversation_close(c, "out of memory");
+        return false;
+    }
+    touch(c);
+    wire_start_tls(&c->wire, stream);
+    c->has_begun_tls = true;
+    return true;
+}
+
 /* After every event: what is to be done about the state that came out of it. May free. */
 static void settle(struct conversation *c)
 {
+    bool is_due = c->is_securing && !c->has_begun_tls && c->sending.len == 0;
+    if (is_due && !c->is_closing && !begin_tls(c))
+        return;
     if (c->receiver->is_stopping && is_idle(c))
         end_session(c, FAULT_STOPPING, "stopping");
     bool is_done = c->is_closing || (c->is_half && !is_waiting(c));
@@ -245,7 +270,7 @@ static void settle(struct conversation *c)
     recount(c);
     /* Not while it is only committing: so it is noticed when the client goes away. */
     bool is_full = c->transaction != NULL && transaction_is_full(c->transaction);
-    socket_read_pause(c->socket, c->pending.len > 0 || is_full || c->is_closing);
+    wire_read_pause(&c->wire, c->pending.len > 0 || is_full || c->is_closing);
 }
 
 static bool keep_pending(struct conversation *c, struct span rest)
@@ -303,8 +328,36 @@ static void on_end(void *context, enum fault fault)
     settle(c);
 }
 
-static const struct socket_events events = {
-    .on_bytes = on_bytes, .on_sent = on_sent, .on_end = on_end};
+static void log_secured(const struct conversation *c)
+{
+    char client[ENDPOINT_TEXT_MAX];
+    const struct tls_stream *s = c->wire.stream;
+    LOG(c->receiver->log, EVENT_SESSION_SECURED,
+        log_span("client", endpoint_format(c->client, client)),
+        log_text("version", tls_stream_version(s)), log_text("cipher", tls_stream_cipher(s)),
+        log_u64("resumed", tls_stream_is_resumed(s)));
+}
+
+/* Under implicit TLS the greeting comes now (RFC 8314 3). */
+static void on_secure(void *context, enum fault fault)
+{
+    struct conversation *c = context;
+    if (fault != FAULT_NONE) {
+        conversation_close(c, c->wire.stream == NULL ? fault_text(fault)
+                                                     : tls_stream_trouble(c->wire.stream));
+        return;
+    }
+    c->is_securing = false;
+    log_secured(c);
+    session_secured(c->session);
+    touch(c);
+    if (c->is_implicit)
+        session_greet(c->session);
+    proceed(c);
+}
+
+static const struct wire_events events = {
+    .on_bytes = on_bytes, .on_sent = on_sent, .on_secure = on_secure, .on_end = on_end};
 
 /* The transaction's answers ------------------------------------------------------------------- */
 
@@ -399,7 +452,8 @@ static bool may_relay(const struct receiver *r, struct endpoint client)
     return false;
 }
 
-enum fault conversation_open(struct receiver *r, struct socket *socket, struct endpoint client)
+enum fault conversation_open(struct receiver *r, struct socket *socket, struct endpoint client,
+                             bool is_implicit)
 {
     struct conversation *c = calloc(1, sizeof *c);
     if (c == NULL)
@@ -408,19 +462,22 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     if (c->session == NULL)
         goto no_session;
     c->receiver = r;
-    c->socket = socket;
     c->client = client;
+    c->is_implicit = c->is_securing = is_implicit;
     c->opened_us = c->active_us = loop_mono_us(r->loop);
     buffer_init(&c->pending, SOCKET_READ_BYTES);
     timer_init(&c->timer, on_timer, c);
-    socket_adopt(socket, &events, c);
+    wire_adopt(&c->wire, r->loop, socket, &events, c);
     list_append(&r->conversations, &c->node);
     r->conversation_count++;
     receiver_count(&r->counts.sessions, 1);
     receiver_count(&r->counts.sessions_open, 1);
     log_opened(c);
+    if (r->tls != NULL)
+        session_offer_tls(c->session);
     if (set_timer(c)) {
-        session_greet(c->session);
+        if (!is_implicit)
+            session_greet(c->session);
         (void)send_replies(c);
         settle(c);
     }
@@ -450,7 +507,7 @@ void conversation_close(struct conversation *c, const char *why)
         c->why = why == NULL ? "done" : why;
     log_closed(c);
     timer_cancel(r->loop, &c->timer);
-    socket_close(c->socket);
+    wire_close(&c->wire);
     session_free(c->session);
     buffer_fini(&c->sending);
     buffer_fini(&c->pending);

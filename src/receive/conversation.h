@@ -19,7 +19,7 @@ struct conversation;
 /* Takes the socket, also when it faults, and greets. The client has been counted by the caller;
  * conversation_close gives that back. NO_MEMORY. */
 must_use enum fault conversation_open(struct receiver *r, struct socket *socket,
-                                      struct endpoint client);
+                                      struct endpoint client, bool is_implicit);
 /* The receiver is stopping: 421 if nothing is under way, else after the message. */
 void conversation_stop(struct conversation *c);
 /* At once. A message after its final dot goes on. */

@@ -11,6 +11,8 @@
 struct listener {
     struct list node;
     struct socket *socket;
+    struct receiver *receiver;
+    bool is_implicit;
 };
 
 /* Turning away -------------------------------------------------------------------------------- */
@@ -51,7 +53,8 @@ static void turn_away(struct receiver *r, struct socket *socket, struct endpoint
 
 static void on_accept(void *context, struct socket *connection, struct endpoint client)
 {
-    struct receiver *r = context;
+    const struct listener *l = context;
+    struct receiver *r = l->receiver;
     if (r->conversation_count >= r->settings->sessions_max) {
         turn_away(r, connection, client, "4.3.2", "too many connections, try again later");
         return;
@@ -61,7 +64,7 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
         turn_away(r, connection, client, "4.7.0", "too many connections from your address");
     else if (fault != FAULT_NONE)
         turn_away(r, connection, client, fault_enhanced(fault), fault_text(fault));
-    else if (conversation_open(r, connection, client) != FAULT_NONE)
+    else if (conversation_open(r, connection, client, l->is_implicit) != FAULT_NONE)
         receiver_count(&r->counts.sessions_refused, 1);
 }
 
@@ -106,12 +109,20 @@ static void close_listeners(struct receiver *r)
     }
 }
 
-enum fault receiver_listen(struct receiver *r, int descriptor)
+void receiver_use_tls(struct receiver *r, struct tls_context *tls)
 {
+    r->tls = tls;
+}
+
+enum fault receiver_listen(struct receiver *r, int descriptor, bool is_implicit)
+{
+    check(!is_implicit || r->tls != NULL);
     struct listener *l = calloc(1, sizeof *l);
     if (l == NULL)
         return FAULT_NO_MEMORY;
-    enum fault fault = socket_listen_on(r->loop, descriptor, &listening, r, &l->socket);
+    l->receiver = r;
+    l->is_implicit = is_implicit;
+    enum fault fault = socket_listen_on(r->loop, descriptor, &listening, l, &l->socket);
     if (fault != FAULT_NONE) {
         free(l);
         return fault;

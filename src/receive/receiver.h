@@ -18,6 +18,7 @@
 #include "spool/spool.h"
 
 struct receiver;
+struct tls_context;
 
 /* Immutable; lives as long as the receiver. */
 struct receiver_settings {
@@ -45,8 +46,11 @@ struct receiver_counters {
 must_use enum fault receiver_new(struct actor *worker, const struct receiver_settings *settings,
                                  struct spool *spool, struct actor *queue,
                                  struct receiver **receiver_out);
-/* Accepts on an inherited descriptor (os/socket.h) from now on. */
-must_use enum fault receiver_listen(struct receiver *r, int descriptor);
+/* Before receiver_listen: STARTTLS is offered. The context outlives the receiver. */
+void receiver_use_tls(struct receiver *r, struct tls_context *tls);
+/* Accepts on an inherited descriptor (os/socket.h) from now on. is_implicit: under TLS from the
+ * first byte (RFC 8314); only with a context. */
+must_use enum fault receiver_listen(struct receiver *r, int descriptor, bool is_implicit);
 /*
  * A letter came back; false: it is not the receiver's. Its own are APPENDs of ACCEPTED records,
  * ACCEPTED, and JOBs that write, finish or drop a content; nobody else on the worker sends such.

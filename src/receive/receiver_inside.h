@@ -28,6 +28,7 @@ struct receiver {
     uint32_t conversation_count;
     bool is_stopping;
     struct client_limit clients;
+    struct tls_context *tls; /* NULL: none is offered */
     struct credit appends;
     struct id_source ids;
     uint64_t memory_bytes; /* of envelopes, drafts and buffers under way */

@@ -11,8 +11,8 @@
 /* moves[from] has a bit for every state that may follow. */
 #define BIT(state) (1u << SESSION_##state)
 static const uint16_t moves[] = {
-    [SESSION_CONNECTED] = BIT(READY) | BIT(CHUNK) | BIT(CLOSING),
-    [SESSION_READY] = BIT(READY) | BIT(MAIL) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_CONNECTED] = BIT(READY) | BIT(CHUNK) | BIT(SECURING) | BIT(CLOSING),
+    [SESSION_READY] = BIT(READY) | BIT(MAIL) | BIT(CHUNK) | BIT(SECURING) | BIT(CLOSING),
     [SESSION_MAIL] = BIT(READY) | BIT(RECIPIENTS) | BIT(CHUNK) | BIT(CLOSING),
     [SESSION_RECIPIENTS] = BIT(READY) | BIT(RECIPIENTS) | BIT(DATA) | BIT(CHUNK) | BIT(CLOSING),
     [SESSION_DATA] = BIT(READY) | BIT(COMMITTING) | BIT(CLOSING),
@@ -20,6 +20,7 @@ static const uint16_t moves[] = {
         BIT(CONNECTED) | BIT(READY) | BIT(BETWEEN_CHUNKS) | BIT(COMMITTING) | BIT(CLOSING),
     [SESSION_BETWEEN_CHUNKS] = BIT(READY) | BIT(CHUNK) | BIT(CLOSING),
     [SESSION_COMMITTING] = BIT(READY) | BIT(CLOSING),
+    [SESSION_SECURING] = BIT(CONNECTED) | BIT(CLOSING),
     [SESSION_CLOSING] = BIT(CLOSING),
 };
 
@@ -325,6 +326,9 @@ static bool step_once(struct session *s, struct span input, size_t *used_out, st
     case SESSION_COMMITTING:
         *want_out = SESSION_WANT_COMMIT;
         return true;
+    case SESSION_SECURING:
+        *want_out = SESSION_WANT_TLS;
+        return true;
     case SESSION_DATA:
         if (content_ended(&s->content)) {
             finish_message(s);
@@ -389,6 +393,30 @@ void session_committed(struct session *s, enum fault fault, struct id id)
     id_format(id, text);
     bool fits = buffer_printf(&s->output, "250 2.0.0 accepted as %s\r\n", text);
     session_must_fit(s, fits);
+}
+
+void session_offer_tls(struct session *s)
+{
+    s->offers_tls = true;
+}
+
+/* A line that had begun in clear is among what is forgotten (CVE-2011-0411). */
+void session_secured(struct session *s)
+{
+    check(s->state == SESSION_SECURING || s->state == SESSION_CONNECTED);
+    if (s->state == SESSION_SECURING)
+        session_enter(s, SESSION_CONNECTED);
+    s->is_secure = true;
+    s->esmtp = false;
+    s->skip_line = false;
+    buffer_free_memory(&s->line);
+    buffer_free_memory(&s->helo);
+    session_forget_envelope(s);
+}
+
+bool session_is_secure(const struct session *s)
+{
+    return s->is_secure;
 }
 
 void session_refuse_mail(struct session *s, enum fault fault)

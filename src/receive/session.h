@@ -6,12 +6,13 @@
  * while nothing is under way it holds its own struct and the client's name. The content is never
  * kept here: it is handed on run by run. Never believes a byte; never logs. One worker's thread.
  * RFC 5321 (order of commands 4.1.4, replies 4.2, limits 4.5.3), 1870 SIZE, 2034 and 3463 enhanced
- * codes, 2920 PIPELINING, 3030 CHUNKING, 6152 8BITMIME.
+ * codes, 2920 PIPELINING, 3030 CHUNKING, 3207 STARTTLS, 6152 8BITMIME.
  *
  *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL --RCPT--> RECIPIENTS
  *   RECIPIENTS --DATA--> DATA --dot--> COMMITTING
  *   RECIPIENTS --BDAT--> CHUNK --> BETWEEN_CHUNKS --BDAT--> CHUNK --LAST--> COMMITTING
  *   COMMITTING --answer--> READY; MAIL to BETWEEN_CHUNKS --RSET, EHLO, refusal--> READY
+ *   CONNECTED, READY --STARTTLS--> SECURING --handshake--> CONNECTED
  *   any --QUIT, 421--> CLOSING
  *
  * A message by BDAT whose last line is open gets the CRLF that it lacks (as Postfix does): text is
@@ -50,15 +51,18 @@ enum session_state {
     SESSION_CHUNK,
     SESSION_BETWEEN_CHUNKS,
     SESSION_COMMITTING,
+    SESSION_SECURING,
     SESSION_CLOSING
 };
 
 /* What the owner has to do next. */
 enum session_want {
-    SESSION_WANT_INPUT,   /* send the replies; give more bytes when they come */
-    SESSION_WANT_KEEP,    /* keep `run` as the next bytes of the content */
-    SESSION_WANT_COMMIT,  /* the message is complete: make it durable, then session_committed */
-    SESSION_WANT_LOG,     /* something was refused: log session_refused, that is all */
+    SESSION_WANT_INPUT,  /* send the replies; give more bytes when they come */
+    SESSION_WANT_KEEP,   /* keep `run` as the next bytes of the content */
+    SESSION_WANT_COMMIT, /* the message is complete: make it durable, then session_committed */
+    SESSION_WANT_LOG,    /* something was refused: log session_refused, that is all */
+    SESSION_WANT_TLS,    /* send the replies, drop all input (what a client sends behind STARTTLS is
+                            not its own), begin the handshake, then session_secured */
     SESSION_WANT_ABANDON, /* forget the content kept so far; there is no message */
     SESSION_WANT_CLOSE    /* send the replies, then close */
 };
@@ -81,6 +85,14 @@ struct session *session_new(
     const struct session_limits *limits, const char *hostname,
     bool may_relay); /* NULL: no memory. hostname lives as long as the session */
 void session_free(struct session *s);
+
+/* What the server can do about TLS in this session, before session_greet: STARTTLS may be offered;
+   or the connection is under TLS from its first byte. */
+void session_offer_tls(struct session *s);
+/* The connection is under TLS from now on: all that was said before is forgotten (RFC 3207 4.2).
+   After WANT_TLS, or before session_greet for implicit TLS. */
+void session_secured(struct session *s);
+bool session_is_secure(const struct session *s);
 
 void session_greet(struct session *s); /* 220; once, first */
 

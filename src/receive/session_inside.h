@@ -12,6 +12,7 @@ struct session {
     const char *hostname;
     enum session_state state;
     bool may_relay;
+    bool offers_tls, is_secure;
     bool esmtp;
     bool body_8bit;
     bool abandon;   /* a transaction was given up: say so before anything else */

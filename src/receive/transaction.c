@@ -112,6 +112,14 @@ static void end_without_message(struct transaction *t)
 
 /* The beginning ------------------------------------------------------------------------------- */
 
+/* RFC 3848. */
+static struct span protocol_of(const struct session *s)
+{
+    if (!session_is_esmtp(s))
+        return SPAN("SMTP");
+    return session_is_secure(s) ? SPAN("ESMTPS") : SPAN("ESMTP");
+}
+
 /* Our Received field; `for` only when nobody learns of another by it. */
 static bool make_prefix(const struct transaction *t, const struct session *session,
                         struct span client, int64_t wall_ms, struct buffer *out)
@@ -125,7 +133,7 @@ static bool make_prefix(const struct transaction *t, const struct session *sessi
     struct received received = {.helo = session_helo(session),
                                 .peer_address = client,
                                 .by = span_text(t->receiver->settings->hostname),
-                                .with = session_is_esmtp(session) ? SPAN("ESMTP") : SPAN("SMTP"),
+                                .with = protocol_of(session),
                                 .id = t->id,
                                 .recipient = buffer_span(&recipient),
                                 .wall_ms = wall_ms};

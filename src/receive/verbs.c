@@ -144,8 +144,9 @@ static void on_hello(struct session *s, const struct command *c)
     if (s->esmtp) {
         fits &= buffer_printf(&s->output,
                               "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-                              "250-ENHANCEDSTATUSCODES\r\n250 CHUNKING\r\n",
-                              s->hostname, (unsigned long long)s->limits->message_bytes_max);
+                              "250-ENHANCEDSTATUSCODES\r\n%s250 CHUNKING\r\n",
+                              s->hostname, (unsigned long long)s->limits->message_bytes_max,
+                              s->offers_tls && !s->is_secure ? "250-STARTTLS\r\n" : "");
     } else {
         fits &= buffer_printf(&s->output, "250 %s\r\n", s->hostname);
     }
@@ -156,6 +157,20 @@ static bool is_idle(enum command_verb verb)
 {
     return verb != COMMAND_MAIL && verb != COMMAND_RCPT && verb != COMMAND_DATA &&
            verb != COMMAND_BDAT && verb != COMMAND_QUIT;
+}
+
+static void on_starttls(struct session *s)
+{
+    if (s->is_secure) {
+        (void)out_of_order(s, "this connection is under TLS already");
+    } else if (!s->offers_tls) {
+        session_refuse(s, 502, "5.5.1", "STARTTLS is not offered");
+    } else if (s->state != SESSION_CONNECTED && s->state != SESSION_READY) {
+        (void)out_of_order(s, "a transaction is under way; RSET ends it");
+    } else {
+        session_reply(s, 220, "2.0.0", "ready for TLS");
+        session_enter(s, SESSION_SECURING);
+    }
 }
 
 static void on_command(struct session *s, const struct command *c)
@@ -197,7 +212,7 @@ static void on_command(struct session *s, const struct command *c)
         session_reply(s, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT");
         break;
     case COMMAND_STARTTLS:
-        session_refuse(s, 502, "5.5.1", "STARTTLS is not offered");
+        on_starttls(s);
         break;
     case COMMAND_QUIT:
         session_reply(s, 221, "2.0.0", "bye");

@@ -18,6 +18,7 @@
 struct script {
     struct session_limits limits;
     bool relay;
+    bool tls;
     struct buffer client, server, kept;
 };
 
@@ -64,6 +65,8 @@ static void set(struct script *s, const char *line)
         s->limits.message_bytes_max = number;
     else if (strcmp(name, "relay") == 0)
         s->relay = strcmp(value, "yes") == 0;
+    else if (strcmp(name, "tls") == 0)
+        s->tls = strcmp(value, "yes") == 0;
     else
         fail_msg("no such setting: %s", name);
 }
@@ -130,6 +133,9 @@ static void on_want(struct run *r, enum session_want want, struct span kept)
         buffer_reset(&r->content);
         session_committed(r->session, FAULT_NONE, id);
         break;
+    case SESSION_WANT_TLS:
+        session_secured(r->session);
+        break;
     case SESSION_WANT_ABANDON:
         buffer_reset(&r->content);
         break;
@@ -168,6 +174,8 @@ static void run_script(const struct script *s, const char *path, size_t piece)
     buffer_init(&r.server, SCRIPT_BYTES_MAX);
     buffer_init(&r.content, SCRIPT_BYTES_MAX);
     buffer_init(&r.kept, SCRIPT_BYTES_MAX);
+    if (s->tls)
+        session_offer_tls(r.session);
     session_greet(r.session);
     for (struct span rest = buffer_span(&s->client); rest.len > 0 && !r.closed;
          rest = span_skip(rest, piece))

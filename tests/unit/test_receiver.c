@@ -369,7 +369,7 @@ static void start(void)
     assert_int_equal(receiver_new(t.worker, &t.settings, &t.spool, t.queue, &t.receiver),
                      FAULT_NONE);
     t.descriptor = listen_anywhere(&t.at);
-    assert_int_equal(receiver_listen(t.receiver, t.descriptor), FAULT_NONE);
+    assert_int_equal(receiver_listen(t.receiver, t.descriptor, false), FAULT_NONE);
     assert_int_equal(actor_start(t.worker), FAULT_NONE);
     assert_int_equal(actor_start(t.spool.actor), FAULT_NONE);
     assert_int_equal(actor_start(t.queue), FAULT_NONE);

@@ -636,7 +636,7 @@ static void start_server(void)
                                   scene.queue_late.actor, &scene.receiver),
                      FAULT_NONE);
     assert_int_equal(
-        receiver_listen(scene.receiver, machine_descriptor(scene.server, scene.at.port)),
+        receiver_listen(scene.receiver, machine_descriptor(scene.server, scene.at.port), false),
         FAULT_NONE);
     assert_int_equal(actor_start(scene.worker), FAULT_NONE);
 }
