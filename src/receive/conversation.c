@@ -6,14 +6,14 @@
 #include "base/check.h"
 #include "config/settings.h"
 #include "receive/transaction.h"
-#include "tls/wire.h"
+#include "tls/link.h"
 
 #define REPLY_TEXT_MAX 160
 
 struct conversation {
     struct list node;
     struct receiver *receiver;
-    struct wire wire;
+    struct link link;
     struct session *session;
     struct transaction *transaction; /* being filled, or made durable */
     struct timer timer;
@@ -114,7 +114,7 @@ static bool send_replies(struct conversation *c)
     if (out->len == 0)
         return true;
     struct span part = buffer_span(out);
-    if (wire_send(&c->wire, &part, 1) == SEND_LATER)
+    if (link_send(&c->link, &part, 1) == SEND_LATER)
         c->sending = buffer_take(out);
     else
         buffer_free_memory(out);
@@ -249,7 +249,7 @@ static bool begin_tls(struct conversation *c)
         return false;
     }
     touch(c);
-    wire_start_tls(&c->wire, stream);
+    link_start_tls(&c->link, stream);
     c->has_begun_tls = true;
     return true;
 }
@@ -270,7 +270,7 @@ static void settle(struct conversation *c)
     recount(c);
     /* Not while it is only committing: so it is noticed when the client goes away. */
     bool is_full = c->transaction != NULL && transaction_is_full(c->transaction);
-    wire_read_pause(&c->wire, c->pending.len > 0 || is_full || c->is_closing);
+    link_read_pause(&c->link, c->pending.len > 0 || is_full || c->is_closing);
 }
 
 static bool keep_pending(struct conversation *c, struct span rest)
@@ -331,7 +331,7 @@ static void on_end(void *context, enum fault fault)
 static void log_secured(const struct conversation *c)
 {
     char client[ENDPOINT_TEXT_MAX];
-    const struct tls_stream *s = c->wire.stream;
+    const struct tls_stream *s = c->link.stream;
     LOG(c->receiver->log, EVENT_SESSION_SECURED,
         log_span("client", endpoint_format(c->client, client)),
         log_text("version", tls_stream_version(s)), log_text("cipher", tls_stream_cipher(s)),
@@ -343,8 +343,8 @@ static void on_secure(void *context, enum fault fault)
 {
     struct conversation *c = context;
     if (fault != FAULT_NONE) {
-        conversation_close(c, c->wire.stream == NULL ? fault_text(fault)
-                                                     : tls_stream_trouble(c->wire.stream));
+        conversation_close(c, c->link.stream == NULL ? fault_text(fault)
+                                                     : tls_stream_trouble(c->link.stream));
         return;
     }
     c->is_securing = false;
@@ -356,7 +356,7 @@ static void on_secure(void *context, enum fault fault)
     proceed(c);
 }
 
-static const struct wire_events events = {
+static const struct link_events events = {
     .on_bytes = on_bytes, .on_sent = on_sent, .on_secure = on_secure, .on_end = on_end};
 
 /* The transaction's answers ------------------------------------------------------------------- */
@@ -467,7 +467,7 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     c->opened_us = c->active_us = loop_mono_us(r->loop);
     buffer_init(&c->pending, SOCKET_READ_BYTES);
     timer_init(&c->timer, on_timer, c);
-    wire_adopt(&c->wire, r->loop, socket, &events, c);
+    link_adopt(&c->link, r->loop, socket, &events, c);
     list_append(&r->conversations, &c->node);
     r->conversation_count++;
     receiver_count(&r->counts.sessions, 1);
@@ -507,7 +507,7 @@ void conversation_close(struct conversation *c, const char *why)
         c->why = why == NULL ? "done" : why;
     log_closed(c);
     timer_cancel(r->loop, &c->timer);
-    wire_close(&c->wire);
+    link_close(&c->link);
     session_free(c->session);
     buffer_fini(&c->sending);
     buffer_fini(&c->pending);

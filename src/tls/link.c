@@ -1,4 +1,4 @@
-#include "tls/wire.h"
+#include "tls/link.h"
 
 #include "base/check.h"
 
@@ -19,19 +19,19 @@
         (w)->gone = outer_;       \
     } while (0)
 
-static bool tell_bytes(struct wire *w, struct span bytes)
+static bool tell_bytes(struct link *w, struct span bytes)
 {
     CALL(w, w->events->on_bytes(w->context, bytes));
     return true;
 }
 
-static bool tell_secure(struct wire *w, enum fault fault)
+static bool tell_secure(struct link *w, enum fault fault)
 {
     CALL(w, w->events->on_secure(w->context, fault));
     return true;
 }
 
-static bool tell_sent(struct wire *w)
+static bool tell_sent(struct link *w)
 {
     if (!w->is_owner_sending)
         return true;
@@ -40,7 +40,7 @@ static bool tell_sent(struct wire *w)
     return true;
 }
 
-static bool tell_end(struct wire *w, enum fault fault)
+static bool tell_end(struct link *w, enum fault fault)
 {
     if (w->is_ended)
         return true;
@@ -52,7 +52,7 @@ static bool tell_end(struct wire *w, enum fault fault)
 
 /* What the stream has written goes out, unless an earlier piece is still under way. True: all of it
    is with the kernel. */
-static bool flush(struct wire *w)
+static bool flush(struct link *w)
 {
     struct buffer *out = tls_stream_output(w->stream);
     if (w->sending.len > 0)
@@ -68,14 +68,14 @@ static bool flush(struct wire *w)
     return true;
 }
 
-static void read_again(struct wire *w)
+static void read_again(struct link *w)
 {
     /* Without memory for a timer the next bytes of the peer, or the owner's time limit, go on. */
     (void)!timer_set(w->loop, &w->again, loop_mono_us(w->loop));
 }
 
 /* The handshake's end, told once. False: the wire is gone. */
-static bool look_at_handshake(struct wire *w)
+static bool look_at_handshake(struct link *w)
 {
     enum tls_state state = tls_stream_state(w->stream);
     if (w->is_secure || state == TLS_HANDSHAKING)
@@ -89,7 +89,7 @@ static bool look_at_handshake(struct wire *w)
 }
 
 /* Plain bytes to the owner, as far as it takes them. False: the wire is gone. */
-static bool read_stream(struct wire *w)
+static bool read_stream(struct link *w)
 {
     while (!w->is_paused && !w->is_ended) {
         struct span plain = tls_stream_read(w->stream);
@@ -111,7 +111,7 @@ static bool read_stream(struct wire *w)
 
 static void on_again(void *context)
 {
-    struct wire *w = context;
+    struct link *w = context;
     if (w->has_failed)
         (void)tell_end(w, FAULT_NO_MEMORY);
     else if (w->stream != NULL && !w->is_paused)
@@ -120,7 +120,7 @@ static void on_again(void *context)
 
 static void on_bytes(void *context, struct span bytes)
 {
-    struct wire *w = context;
+    struct link *w = context;
     if (w->is_ended)
         return;
     if (w->stream == NULL) {
@@ -133,7 +133,7 @@ static void on_bytes(void *context, struct span bytes)
 
 static void on_sent(void *context)
 {
-    struct wire *w = context;
+    struct link *w = context;
     if (w->stream != NULL) {
         buffer_fini(&w->sending);
         if (!flush(w))
@@ -145,7 +145,7 @@ static void on_sent(void *context)
 /* Under TLS the end of the wire is no end of the conversation that anybody vouches for. */
 static void on_end(void *context, enum fault fault)
 {
-    struct wire *w = context;
+    struct link *w = context;
     bool is_cut = w->stream != NULL && fault == FAULT_NONE;
     if (w->stream != NULL && !w->is_secure && !w->is_ended) {
         w->is_ended = true;
@@ -157,20 +157,20 @@ static void on_end(void *context, enum fault fault)
 
 static void on_connect(void *context, enum fault fault)
 {
-    struct wire *w = context;
+    struct link *w = context;
     w->events->on_connect(w->context, fault);
 }
 
 static const struct socket_events socket_events = {
     .on_connect = on_connect, .on_bytes = on_bytes, .on_sent = on_sent, .on_end = on_end};
 
-static void begin(struct wire *w, struct loop *l, const struct wire_events *events, void *context)
+static void begin(struct link *w, struct loop *l, const struct link_events *events, void *context)
 {
-    *w = (struct wire){.loop = l, .events = events, .context = context};
+    *w = (struct link){.loop = l, .events = events, .context = context};
     timer_init(&w->again, on_again, w);
 }
 
-void wire_adopt(struct wire *w, struct loop *l, struct socket *s, const struct wire_events *events,
+void link_adopt(struct link *w, struct loop *l, struct socket *s, const struct link_events *events,
                 void *context)
 {
     begin(w, l, events, context);
@@ -178,33 +178,33 @@ void wire_adopt(struct wire *w, struct loop *l, struct socket *s, const struct w
     socket_adopt(s, &socket_events, w);
 }
 
-enum fault wire_connect(struct wire *w, struct loop *l, struct endpoint to, struct endpoint source,
-                        const struct wire_events *events, void *context)
+enum fault link_connect(struct link *w, struct loop *l, struct endpoint to, struct endpoint source,
+                        const struct link_events *events, void *context)
 {
     begin(w, l, events, context);
     return socket_connect(l, to, source, &socket_events, w, &w->socket);
 }
 
-bool wire_is_open(const struct wire *w)
+bool link_is_open(const struct link *w)
 {
     return w->socket != NULL;
 }
 
-void wire_start_tls(struct wire *w, struct tls_stream *stream)
+void link_start_tls(struct link *w, struct tls_stream *stream)
 {
     check(w->stream == NULL && !w->is_owner_sending);
     w->stream = stream;
     (void)flush(w); /* a client speaks first */
 }
 
-bool wire_is_secure(const struct wire *w)
+bool link_is_secure(const struct link *w)
 {
     return w->is_secure;
 }
 
 /* What cannot be encrypted (no memory, or more than the owner may send at once) is told as a loss.
  */
-enum send wire_send(struct wire *w, const struct span *parts, size_t count)
+enum send link_send(struct link *w, const struct span *parts, size_t count)
 {
     check(!w->is_owner_sending);
     if (w->stream == NULL) {
@@ -223,7 +223,7 @@ enum send wire_send(struct wire *w, const struct span *parts, size_t count)
     return w->is_owner_sending ? SEND_LATER : SEND_DONE;
 }
 
-void wire_read_pause(struct wire *w, bool pause)
+void link_read_pause(struct link *w, bool pause)
 {
     bool was_paused = w->is_paused;
     w->is_paused = pause;
@@ -232,7 +232,7 @@ void wire_read_pause(struct wire *w, bool pause)
         read_again(w);
 }
 
-void wire_close(struct wire *w)
+void link_close(struct link *w)
 {
     if (w->socket == NULL)
         return;

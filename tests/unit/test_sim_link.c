@@ -1,6 +1,6 @@
 /* A connection in clear and under TLS in the simulated world: the same bytes come out, whatever the
    network does to their pieces; and a break at any moment is told once and leaks nothing. */
-#include "tls/wire.h"
+#include "tls/link.h"
 
 #include "expect.h"
 #include "sim/world.h"
@@ -15,7 +15,7 @@ static const struct endpoint client_address = {.family = 4, .ip = {10, 0, 0, 2}}
 struct end {
     struct sim *sim;
     struct loop *loop;
-    struct wire wire;
+    struct link link;
     struct socket *listener;
     struct tls_context *tls;
     struct timer unpause;
@@ -58,7 +58,7 @@ static void flush(struct end *e)
         if (e->to_send.len == 0)
             return;
         struct span part = buffer_span(&e->to_send);
-        if (wire_send(&e->wire, &part, 1) == SEND_LATER)
+        if (link_send(&e->link, &part, 1) == SEND_LATER)
             return;
         buffer_reset(&e->to_send);
         if (e->end_count > 0)
@@ -69,8 +69,8 @@ static void flush(struct end *e)
 static void on_unpause(void *context)
 {
     struct end *e = context;
-    if (wire_is_open(&e->wire))
-        wire_read_pause(&e->wire, false);
+    if (link_is_open(&e->link))
+        link_read_pause(&e->link, false);
 }
 
 /* The echo waits for its own sends: reading is paused meanwhile, so that nothing grows. */
@@ -84,14 +84,14 @@ static void on_bytes(void *context, struct span bytes)
     if (e->is_client) {
         e->is_done = e->received == BYTES;
         if (random_chance(sim_random(e->sim), 50000)) {
-            wire_read_pause(&e->wire, true);
+            link_read_pause(&e->link, true);
             assert_int_equal(timer_set(e->loop, &e->unpause,
                                        loop_mono_us(e->loop) +
                                            random_between(sim_random(e->sim), 0, SIM_SECOND)),
                              FAULT_NONE);
         }
         if (e->is_done || (e->is_cut && e->received > BYTES / 2))
-            wire_close(&e->wire);
+            link_close(&e->link);
         return;
     }
     struct buffer kept;
@@ -101,8 +101,8 @@ static void on_bytes(void *context, struct span bytes)
     buffer_fini(&kept);
     assert_true(buffer_put(&e->to_send, bytes));
     struct span part = buffer_span(&e->to_send);
-    if (wire_send(&e->wire, &part, 1) == SEND_LATER)
-        wire_read_pause(&e->wire, true);
+    if (link_send(&e->link, &part, 1) == SEND_LATER)
+        link_read_pause(&e->link, true);
     else
         buffer_reset(&e->to_send);
 }
@@ -114,7 +114,7 @@ static void on_sent(void *context)
     if (e->is_client)
         flush(e);
     else
-        wire_read_pause(&e->wire, false);
+        link_read_pause(&e->link, false);
 }
 
 static void on_secure(void *context, enum fault fault)
@@ -124,7 +124,7 @@ static void on_secure(void *context, enum fault fault)
     if (fault != FAULT_NONE) {
         e->end_count++;
         e->end_fault = fault;
-        wire_close(&e->wire);
+        link_close(&e->link);
     } else {
         flush(e);
     }
@@ -135,7 +135,7 @@ static void on_end(void *context, enum fault fault)
     struct end *e = context;
     e->end_count++;
     e->end_fault = fault;
-    wire_close(&e->wire);
+    link_close(&e->link);
 }
 
 static void begin(struct end *e)
@@ -147,7 +147,7 @@ static void begin(struct end *e)
     struct tls_stream *s =
         e->is_client ? tls_stream_connect(e->tls, "one.test") : tls_stream_accept(e->tls);
     assert_non_null(s);
-    wire_start_tls(&e->wire, s);
+    link_start_tls(&e->link, s);
 }
 
 static void on_connect(void *context, enum fault fault)
@@ -156,13 +156,13 @@ static void on_connect(void *context, enum fault fault)
     if (fault != FAULT_NONE) {
         e->end_count++;
         e->end_fault = fault;
-        wire_close(&e->wire);
+        link_close(&e->link);
         return;
     }
     begin(e);
 }
 
-static const struct wire_events events = {.on_connect = on_connect,
+static const struct link_events events = {.on_connect = on_connect,
                                           .on_bytes = on_bytes,
                                           .on_sent = on_sent,
                                           .on_secure = on_secure,
@@ -174,7 +174,7 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
     (void)peer;
     assert_false(e->is_accepted);
     e->is_accepted = true;
-    wire_adopt(&e->wire, e->loop, connection, &events, e);
+    link_adopt(&e->link, e->loop, connection, &events, e);
     begin(e);
 }
 
@@ -208,7 +208,7 @@ static void open_town(struct town *t, uint64_t seed, const struct sim_options *o
     assert_int_equal(socket_listen(t->ends[0].loop, server_address, &listener_events, &t->ends[0],
                                    &t->ends[0].listener),
                      FAULT_NONE);
-    assert_int_equal(wire_connect(&t->ends[1].wire, t->ends[1].loop, server_address,
+    assert_int_equal(link_connect(&t->ends[1].link, t->ends[1].loop, server_address,
                                   (struct endpoint){0}, &events, &t->ends[1]),
                      FAULT_NONE);
 }
@@ -217,7 +217,7 @@ static uint64_t close_town(struct town *t)
 {
     for (int i = 0; i < 2; i++) {
         struct end *e = &t->ends[i];
-        wire_close(&e->wire);
+        link_close(&e->link);
         if (e->listener != NULL)
             socket_close(e->listener);
         timer_cancel(e->loop, &e->unpause);

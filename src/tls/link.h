@@ -1,36 +1,36 @@
 /*
- * wire: a connection that may be in clear or under TLS, with the same call-backs for both.
+ * link: a connection that may be in clear or under TLS, with the same call-backs for both.
  *
  * Joins a socket to a TLS stream. In clear it is the socket itself: no copy, no buffer. Under TLS
  * bytes to send are encrypted at once into the stream's output, so they need not stay; bytes
- * received are decrypted a record at a time. As with sockets, no call-back comes from inside wire_*
- * calls, and none after wire_close. The value is embedded in its owner; it owns the socket and the
+ * received are decrypted a record at a time. As with sockets, no call-back comes from inside link_*
+ * calls, and none after link_close. The value is embedded in its owner; it owns the socket and the
  * stream.
  *
- * wire_start_tls drops nothing: an owner that has input left over from before the handshake must
+ * link_start_tls drops nothing: an owner that has input left over from before the handshake must
  * drop it itself (CVE-2011-0411, CVE-2021-38371). After close_notify the connection is at its end
  * whatever follows; an end without it is CONNECTION_LOST, since it may be cut (CVE-2026-45185).
  */
-#ifndef TLS_WIRE_H
-#define TLS_WIRE_H
+#ifndef TLS_LINK_H
+#define TLS_LINK_H
 
 #include "os/socket.h"
 #include "tls/stream.h"
 
-struct wire_events {
-    void (*on_connect)(void *context, enum fault fault); /* of wire_connect alone */
+struct link_events {
+    void (*on_connect)(void *context, enum fault fault); /* of link_connect alone */
     void (*on_bytes)(void *context, struct span bytes);
     void (*on_sent)(void *context);
-    /* The handshake is over: NONE, or why not (PROTOCOL; then only wire_close remains). */
+    /* The handshake is over: NONE, or why not (PROTOCOL; then only link_close remains). */
     void (*on_secure)(void *context, enum fault fault);
     void (*on_end)(void *context, enum fault fault);
 };
 
-struct wire {
+struct link {
     struct loop *loop;
     struct socket *socket;
     struct tls_stream *stream; /* NULL: in clear */
-    const struct wire_events *events;
+    const struct link_events *events;
     void *context;
     struct buffer sending; /* wire bytes of which the kernel has a part */
     struct timer again;    /* plain bytes wait inside the stream */
@@ -38,26 +38,26 @@ struct wire {
     bool has_failed;       /* something could not be encrypted: on_end follows */
     bool is_owner_sending; /* the owner is to be told on_sent */
     bool *
-        gone; /* set by wire_close, for a call-back in the middle of which the owner freed itself */
+        gone; /* set by link_close, for a call-back in the middle of which the owner freed itself */
 };
 
 /* Adopts an accepted connection. */
-void wire_adopt(struct wire *w, struct loop *l, struct socket *s, const struct wire_events *events,
+void link_adopt(struct link *w, struct loop *l, struct socket *s, const struct link_events *events,
                 void *context);
-/* Begins to connect; on_connect tells, and wire_close follows a fault. */
-must_use enum fault wire_connect(struct wire *w, struct loop *l, struct endpoint to,
-                                 struct endpoint source, const struct wire_events *events,
+/* Begins to connect; on_connect tells, and link_close follows a fault. */
+must_use enum fault link_connect(struct link *w, struct loop *l, struct endpoint to,
+                                 struct endpoint source, const struct link_events *events,
                                  void *context);
-bool wire_is_open(const struct wire *w); /* there is a socket */
+bool link_is_open(const struct link *w); /* there is a socket */
 
 /* From now on TLS. Takes the stream. Nothing may be being sent. */
-void wire_start_tls(struct wire *w, struct tls_stream *stream);
-bool wire_is_secure(const struct wire *w); /* the handshake is over */
+void link_start_tls(struct link *w, struct tls_stream *stream);
+bool link_is_secure(const struct link *w); /* the handshake is over */
 
 /* As socket_send; under TLS the parts need not stay after the call. */
-enum send wire_send(struct wire *w, const struct span *parts, size_t count);
-void wire_read_pause(struct wire *w, bool pause);
+enum send link_send(struct link *w, const struct span *parts, size_t count);
+void link_read_pause(struct link *w, bool pause);
 /* Says close_notify when it can at once; then as socket_close. No-op when nothing is open. */
-void wire_close(struct wire *w);
+void link_close(struct link *w);
 
 #endif
