@@ -22,7 +22,8 @@ enum {
     RECIPIENTS_MAX = 1000,
     LEDGER_MAX = 2000,
     HELD_MAX = 200,
-    INLINE_MAX = 100000
+    INLINE_MAX = 100000,
+    DELIVERIES_MAX = 50 /* of a message */
 };
 
 /* When a server does something. */
@@ -72,7 +73,7 @@ struct session {
     struct socket *socket;
     struct timer timer;
     struct buffer in, out, sending, content;
-    bool is_sending, is_silent, is_in_data, is_over, has_misbehaved;
+    bool is_sending, is_silent, is_in_data, has_refused;
     char after; /* what follows once `out` is sent */
     char recipients[16384];
     uint32_t recipient_count;
@@ -89,7 +90,10 @@ struct message {
     struct span content; /* with prefix, as it should arrive */
     char *memory;
     bool may_be_fetched, is_in_file;
-    uint32_t sendings, sendings_asked; /* written; asked for, in the present delivery */
+    uint32_t deliveries;                  /* the present one's number is the record's version */
+    uint32_t sendings_of[DELIVERIES_MAX]; /* written for each delivery */
+    uint32_t sendings;                    /* for all of them */
+    uint32_t taken, delivered, doubts;    /* recipients: by servers that said yes; as we heard it */
 };
 
 struct channel {
@@ -141,7 +145,6 @@ struct house {
     struct ledger_entry ledger[LEDGER_MAX];
     uint32_t ledger_count;
     struct notification *notified; /* the last one that came back */
-    uint32_t is_dead;
 };
 
 static struct house house;
@@ -230,11 +233,10 @@ static void append_work(struct letter *letter)
     struct append *a = container_of(letter, struct append, letter);
     struct message *m = message_of(a->id);
     assert_int_equal(a->type, RECORD_SENDING);
-    assert_int_equal(a->version, 7);
     a->fault = chance(house.append_faults) ? house.append_fault : FAULT_NONE;
     m->sendings += a->fault == FAULT_NONE;
-    m->sendings_asked += a->fault == FAULT_NONE;
-    assert_true(m->sendings_asked <= 1);
+    m->sendings_of[a->version] += a->fault == FAULT_NONE;
+    assert_true(m->sendings_of[a->version] <= 1);
 }
 
 static void fetch_work(struct fetch *f)
@@ -296,6 +298,8 @@ static void check_result(struct channel *c, uint32_t i)
 {
     const struct delivery_result *r = &c->delivery.results[i];
     const struct envelope *e = &c->message->mail->envelope;
+    c->message->delivered += r->end == DELIVERY_DELIVERED;
+    c->message->doubts += r->in_doubt;
     if (r->end == DELIVERY_DELIVERED)
         assert_true(ledger_has(c, e->recipients[c->recipients[i]]));
     assert_false(r->in_doubt && r->end != DELIVERY_DEFERRED);
@@ -396,10 +400,10 @@ static void deliver(struct channel *c, struct message *m, struct route *route, b
     struct delivery *d = &c->delivery;
     forget_delivery(c);
     c->message = m;
-    m->sendings_asked = 0;
     d->route = route;
     d->id = m->mail->id;
-    d->version = 7;
+    d->version = m->deliveries++;
+    assert_true(m->deliveries <= DELIVERIES_MAX);
     d->mail = with_mail ? mail_retain(m->mail) : NULL;
     d->recipients = c->recipients;
     d->recipient_count = m->mail->envelope.recipient_count;
@@ -556,7 +560,6 @@ static bool says(struct session *s, enum moment when, const char *normal)
     const char *text = normal;
     if (bad->text != NULL && (bad->times == 0 || s->host->done[when] < bad->times)) {
         s->host->done[when]++;
-        s->has_misbehaved = true;
         text = bad->text;
     }
     size_t len = strlen(text);
@@ -584,20 +587,26 @@ static uint32_t message_number(struct span content)
 static void on_dot(struct session *s)
 {
     struct span content = buffer_span(&s->content);
+    s->is_in_data = false;
+    if (s->recipient_count == 0 && content.len == 0) { /* the way out when nobody was taken */
+        (void)says(s, AT_DOT, "554 5.5.1 nobody\r\n");
+        return;
+    }
     uint32_t number = message_number(content);
     struct message *m = &house.messages[number];
-    assert_true(m->sendings > 0); /* the record was written before */
+    assert_true(m->sendings > 0); /* the record was written before (docs/SPOOL.md) */
     assert_true(house.ledger_count < LEDGER_MAX);
     struct ledger_entry *e = &house.ledger[house.ledger_count++];
     size_t before = s->out.len;
     (void)says(s, AT_DOT, "250 2.0.0 taken\r\n");
     *e = (struct ledger_entry){.host = (uint32_t)(s->host - house.hosts),
                                .message = number,
-                               .is_yes = s->out.len > before && s->out.data[before] == '2',
+                               .is_yes = !s->has_refused && s->out.len > before &&
+                                         s->out.data[before] == '2',
                                .is_whole = span_equal(content, m->content),
                                .recipients = strdup(s->recipients)};
     assert_true(e->is_whole); /* a part of a message must not be ended by a dot */
-    s->is_in_data = false;
+    m->taken += e->is_yes ? s->recipient_count : 0;
     s->recipient_count = 0;
     s->recipients[0] = 0;
     buffer_reset(&s->content);
@@ -614,8 +623,9 @@ static void on_content_line(struct session *s, struct span line)
         line = span_skip(line, 1);
     assert_true(buffer_put(&s->content, line));
     const struct manner *m = &s->host->manner;
-    if (m->at[AT_CONTENT].text != NULL && s->content.len >= m->mid_data)
-        (void)says(s, AT_CONTENT, "");
+    bool is_time = m->at[AT_CONTENT].text != NULL && s->content.len >= m->mid_data;
+    if (is_time && !says(s, AT_CONTENT, ""))
+        s->has_refused = true;
 }
 
 static void on_rcpt(struct session *s, struct span path)
@@ -638,14 +648,16 @@ static void on_data(struct session *s)
     size_t before = s->out.len;
     (void)says(s, AT_DATA,
                s->recipient_count > 0 ? "354 go ahead\r\n" : "554 5.5.1 no recipients\r\n");
-    s->is_in_data = s->out.len > before && s->out.data[before] == '3';
+    struct span said = span_skip(buffer_span(&s->out), before);
+    s->is_in_data = span_starts_with(said, SPAN("3"));
+    s->has_refused = span_find(said, SPAN("552"), 0) < said.len; /* already */
     buffer_reset(&s->content);
 }
 
 static void on_command(struct session *s, struct span line)
 {
     struct span text = span_sub(line, 0, line.len - 2);
-    assert_true(line.len >= 6 && line.data[line.len - 2] == '\r' && line.len < 512);
+    assert_true(line.len >= 6 && line.data[line.len - 2] == '\r' && line.len <= 512);
     if (span_starts_with(text, SPAN("EHLO "))) {
         (void)says(s, AT_EHLO,
                    s->host->manner.has_no_pipelining
