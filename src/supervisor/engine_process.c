@@ -56,8 +56,7 @@ static void wait_for_signal(const sigset_t *ends)
     }
 }
 
-/* True when all actors have ended; false when the time is over: then the process just ends, since
-   nothing depends on how it does. */
+/* True when all actors have ended; false when the time is over. */
 static bool wait_for_end(const struct engine *e)
 {
     struct timespec pause = {0, STOP_POLL_MS * 1000000L};
@@ -120,7 +119,7 @@ int engine_process(struct world *w, const struct settings *settings, const struc
     wait_for_signal(&ends);
     engine_stop(e);
     if (!wait_for_end(e))
-        return 0;
+        _exit(0); /* its threads still run: nothing may be taken from under them */
     engine_join(e);
     engine_free(e);
     return 0;

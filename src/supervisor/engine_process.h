@@ -11,7 +11,9 @@
 #include "supervisor/doors.h"
 #include "supervisor/log_file.h"
 
-/* The exit code: 0 after a clean end, else of sysexits, with one sentence on standard error. */
+/* The exit code: 0 after a clean end, else of sysexits, with one sentence on standard error. When
+   the engine does not wind down in time the process just ends here; nothing on disk depends on it.
+ */
 int engine_process(struct world *w, const struct settings *settings, const struct doors *doors,
                    struct log_file *log_file, int heart);
 

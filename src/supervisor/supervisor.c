@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -69,7 +70,7 @@ static void start_child(struct supervisor *s)
     if (child == 0) {
         close(heart[0]);
         close(s->signals);
-        _exit(engine_process(s->world, s->settings, &s->doors, &s->log_file, heart[1]));
+        exit(engine_process(s->world, s->settings, &s->doors, &s->log_file, heart[1]));
     }
     close(heart[1]);
     if (child < 0) {

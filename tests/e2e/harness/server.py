@@ -15,7 +15,7 @@ class Postrider:
     """A server in a folder of its own, on free ports of the loopback interface."""
 
     def __init__(self, folder, name="mx.test", next_hop=None, dns=None, remote_port=None,
-                 spool=None, extra=""):
+                 spool=None, extra="", binary=BINARY, environment=None):
         self.folder = folder / "postrider"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -27,6 +27,8 @@ class Postrider:
         self.spool = spool or self.folder / "spool"
         self.control = self.folder / "control"
         self.extra = extra
+        self.binary = binary
+        self.environment = environment
         self.config = self.folder / "postrider.conf"
         self.program = None
         self.wrapper = []
@@ -50,7 +52,8 @@ class Postrider:
     def start(self, timeout_s=15):
         self.write_config()
         self.program = Program(self.folder, "postrider",
-                               [*self.wrapper, BINARY, "serve", "--config", self.config])
+                               [*self.wrapper, self.binary, "serve", "--config", self.config],
+                               self.environment)
         self.program.start()
         self.program.wait_for(self.is_answering, timeout_s, "postrider answers")
         return self
@@ -94,8 +97,8 @@ class Postrider:
     # Command line
 
     def command(self, *words, check=True, timeout_s=30):
-        done = subprocess.run([BINARY, *words, "--config", self.config], capture_output=True,
-                              text=True, timeout=timeout_s)
+        done = subprocess.run([self.binary, *words, "--config", self.config], capture_output=True,
+                              text=True, timeout=timeout_s, env=self.environment)
         if check and done.returncode != 0:
             raise Trouble(f"postrider {' '.join(map(str, words))}: {done.returncode}: "
                           f"{done.stdout}{done.stderr}")
