@@ -259,12 +259,18 @@ void dispatch_end_backoff(struct queue *q, struct site *s)
     dispatch_hungry(q, s);
 }
 
+/* Nothing is delivered whose outcome could not be made durable. */
+static bool may_deliver(const struct queue *q)
+{
+    return q->stop == NULL && !q->is_spool_failing;
+}
+
 void dispatch_turn(struct queue *q)
 {
     struct heap_node *first;
     while ((first = heap_first(&q->sites_due)) != NULL && first->key <= q->clock.mono_ms)
         dispatch_end_backoff(q, container_of(first, struct site, wake));
-    if (q->stop != NULL || q->is_spool_failing)
+    if (!may_deliver(q))
         return;
     if (q->clock.mono_ms >= q->starved_until_ms)
         dispatch_starved(q);
@@ -283,7 +289,7 @@ int64_t dispatch_next_ms(struct queue *q)
     int64_t idle_ms = channel_next_ms(q);
     if (idle_ms < next_ms)
         next_ms = idle_ms;
-    if (!list_empty(&q->starved) && q->starved_until_ms < next_ms)
+    if (may_deliver(q) && !list_empty(&q->starved) && q->starved_until_ms < next_ms)
         next_ms = q->starved_until_ms;
     return next_ms;
 }

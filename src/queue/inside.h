@@ -213,7 +213,8 @@ void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
                     const struct mail_object *mail);
 /* Nobody can be told: STUCK, and in time the message is held. */
 void outcome_stuck(struct queue *q, struct recipient *r, enum held_reason reason);
-void outcome_expired(struct queue *q, struct recipient *r, const struct mail_object *mail);
+bool outcome_expired(struct queue *q, struct recipient *r,
+                     const struct mail_object *mail); /* false: no memory, nothing was done */
 /* Is its time over, and has it been tried in this era? */
 bool outcome_is_over(const struct queue *q, const struct recipient *r);
 /* The only writer of a standing. */

@@ -117,7 +117,7 @@ static int64_t due_of_wall(const struct queue *q, int64_t due_wall_ms)
     return due_ms < latest_ms ? due_ms : latest_ms;
 }
 
-static bool restore(struct queue *q, struct message *m, const struct message_state *s)
+static void restore(struct queue *q, struct message *m, const struct message_state *s)
 {
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
@@ -129,17 +129,14 @@ static bool restore(struct queue *q, struct message *m, const struct message_sta
             recipient_enter(r, PHASE_FINISHED);
         if (from->attempts > 0 && recipient_is_waiting(r))
             m->was_deferred = 1;
-        if (from->reply < s->reply_count) {
+        /* Without memory for it only its last words are lost. */
+        if (from->reply < s->reply_count)
             r->reply =
                 reply_get(&q->replies, s->replies[from->reply], (struct span){0}, FAULT_UNKNOWN);
-            if (r->reply == NULL)
-                return false;
-        }
     }
     m->is_held = s->held;
     m->held_reason = (unsigned)held_reason_of(s->reason) & 0xf;
     m->crashes = s->crashes;
-    return true;
 }
 
 /*
@@ -172,13 +169,13 @@ void intake_recovered(struct queue *q, const struct recovered_message *from)
 {
     struct message *m = make(q, from->id, &from->envelope);
     bool is_known = false;
-    bool ok = m != NULL;
-    if (ok && from->state.recipient_count == m->recipient_count)
-        ok = restore(q, m, &from->state);
-    else if (ok) /* no state was ever written: the first attempt is due */
+    bool has_state = m != NULL && from->state.recipient_count == m->recipient_count;
+    if (has_state)
+        restore(q, m, &from->state);
+    else if (m != NULL) /* no state was ever written: the first attempt is due */
         for (uint32_t i = 0; i < m->recipient_count; i++)
             m->recipients[i].due_ms = q->clock.mono_ms;
-    if (!ok || !put(q, m, &is_known)) {
+    if (m == NULL || !put(q, m, &is_known)) {
         if (m != NULL)
             intake_release(q, m);
         if (!is_known)

@@ -109,19 +109,28 @@ static void fail(struct queue *q, struct recipient *r, const struct mail_object 
     enter(q, r, PHASE_UNTOLD);
 }
 
+/* Nobody fails without a reason to be told: while there is no memory for it, he is deferred. */
 void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
                     const struct mail_object *mail)
 {
+    if (reply == NULL) {
+        outcome_deferred(q, r, NULL, false, mail);
+        return;
+    }
     replace_reply(q, r, reply);
     count_attempt(r);
     fail(q, r, mail);
 }
 
-void outcome_expired(struct queue *q, struct recipient *r, const struct mail_object *mail)
+bool outcome_expired(struct queue *q, struct recipient *r, const struct mail_object *mail)
 {
-    replace_reply(q, r, reply_with_fault(&q->replies, r->reply, FAULT_EXPIRED));
+    struct reply *reply = reply_with_fault(&q->replies, r->reply, FAULT_EXPIRED);
+    if (reply == NULL)
+        return false;
+    replace_reply(q, r, reply);
     q->counts.expired++;
     fail(q, r, mail);
+    return true;
 }
 
 void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply, bool in_doubt,
@@ -130,10 +139,8 @@ void outcome_deferred(struct queue *q, struct recipient *r, struct reply *reply,
     struct message *m = message_of(r);
     replace_reply(q, r, reply);
     count_attempt(r);
-    if (outcome_is_over(q, r)) {
-        outcome_expired(q, r, mail);
+    if (outcome_is_over(q, r) && outcome_expired(q, r, mail))
         return;
-    }
     q->counts.deferrals++;
     q->counts.deferred += !m->was_deferred;
     m->was_deferred = 1;

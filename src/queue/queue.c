@@ -46,7 +46,8 @@ static void expire(struct queue *q, struct message *m)
             !outcome_is_over(q, r))
             continue;
         resolve_recall(q, r);
-        outcome_expired(q, r, NULL);
+        if (!outcome_expired(q, r, NULL))
+            r->due_ms = q->clock.mono_ms + QUEUE_TROUBLE_MAX_MS;
     }
 }
 

@@ -421,7 +421,7 @@ int64_t save_next_ms(const struct work *w)
         return next_ms;
     if (w->unsaved > 0 || w->dsn != NULL || w->control_due || message_is_ended(w->message))
         next_ms = w->append_after_ms;
-    if (w->untold > 0 && w->notify_after_ms < next_ms)
+    if (w->untold > 0 && w->dsn == NULL && w->notify_after_ms < next_ms)
         next_ms = w->notify_after_ms;
     return next_ms;
 }

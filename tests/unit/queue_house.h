@@ -22,11 +22,11 @@
 #include "transfer/notification.h"
 #include "transfer/operate.h"
 
-#define WORKERS  2
-#define MINUTE   (60 * SIM_SECOND)
-#define HOUR     (60 * MINUTE)
-#define DAY      (24 * HOUR)
-#define MAIL_MAX 1100
+#define WORKERS   2
+#define MINUTE    (60 * SIM_SECOND)
+#define HOUR      (60 * MINUTE)
+#define DAY       (24 * HOUR)
+#define SITES_MAX 5000
 
 /* What the fake spool and the workers know of a message. */
 struct stored {
@@ -77,13 +77,14 @@ struct house {
 
     struct stored *stored;
     uint32_t stored_count, stored_max;
-    struct site_seen sites[64];
+    struct site_seen sites[SITES_MAX];
     uint32_t site_count;
     struct id_source ids;
 
     on_recipient *on_recipient;
     int64_t delivery_us, append_us, resolve_us; /* how long each takes */
     uint32_t spool_faults;                      /* so many appends answer DISK_ERROR */
+    struct id forgotten; /* a message that the spool does not know any more */
     uint32_t spool_lies; /* so many groups are refused although their notification is on disk */
     uint32_t notify_faults;
     enum fault notify_fault;
@@ -91,6 +92,7 @@ struct house {
     struct span gone;     /* one that is not there any more */
     enum fault dns_fault; /* of everything, when it is not NONE */
     uint32_t questions, deliveries, notifications, groups, max_recipients, closes, appends;
+    char last_question[256];
     uint32_t with_mail; /* deliveries that had their mail */
     bool is_stopped;
     char first_to[64][64]; /* the first recipients of the first deliveries, in order */
@@ -244,6 +246,12 @@ static inline void spool_on_letter(void *self, struct letter *letter)
     assert_non_null(s);
     assert_false(s->is_appending);
     h->appends++;
+    if (id_equal(s->id, h->forgotten)) {
+        a->fault = FAULT_NOT_FOUND;
+        s->is_done = true;
+        letter_answer(h->spool, letter);
+        return;
+    }
     bool is_lie = h->spool_lies > 0 && a->type == RECORD_GROUP;
     a->fault = h->spool_faults > 0 || is_lie ? FAULT_DISK_ERROR : FAULT_NONE;
     h->spool_lies -= is_lie;
@@ -278,6 +286,7 @@ static inline void resolver_on_letter(void *self, struct letter *letter)
     struct route_host host = {
         .name = host_of(r->name, text), .address_count = 1, .addresses = &address};
     h->questions++;
+    snprintf(h->last_question, sizeof h->last_question, "%.*s", SPAN_PRINT(r->name));
     r->ttl_ms = 300 * 1000;
     r->route = NULL;
     r->fault = h->dns_fault;
@@ -601,8 +610,8 @@ static inline void house_operate(struct house *h, struct operate *o)
 {
     uint32_t before = h->answered;
     house_send(h, &o->letter, LETTER_OPERATE);
-    for (uint32_t i = 0; i < 100000 && h->answered == before; i++)
-        house_run(h, 1000);
+    for (uint32_t i = 0; i < 10000 && h->answered == before; i++)
+        house_run(h, i < 1000 ? 1000 : SIM_SECOND);
     assert_true(h->answered > before);
 }
 

@@ -808,6 +808,154 @@ static void showing(void **state)
     house_free(h);
 }
 
+static void spool_has_lost_it(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->on_recipient = by_name;
+    const struct span to[] = {SPAN("later@b.test"), SPAN("later@c.test")};
+    h->delivery_us = SIM_SECOND;
+    h->forgotten = house_accept_many(h, "a@a.test", "192.0.2.1", to, 2);
+    house_run(h, MINUTE);
+    assert_int_equal(house_counts(h).messages, 0);
+    assert_int_equal(house_counts(h).recipients, 0);
+    house_stop(h);
+    house_free(h);
+}
+
+/* More than may be asked for at once. */
+static void many_domains(void **state)
+{
+    (void)state;
+    enum { COUNT = 3000 };
+    struct house *h = house();
+    h->resolve_us = SIM_SECOND;
+    char to[64];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(to, sizeof to, "x@d%d.b.test", i);
+        (void)house_accept(h, "a@a.test", to);
+    }
+    house_run(h, 30 * SIM_SECOND);
+    assert_int_equal(h->questions, COUNT);
+    assert_int_equal(house_counts(h).messages, 0);
+    house_stop(h);
+    house_free(h);
+}
+
+/* More sites than there may be channels: idle ones give way, and nobody waits for ever. */
+static void many_sites(void **state)
+{
+    (void)state;
+    enum { COUNT = 4500 };
+    struct house *h = house();
+    h->delivery_us = 5 * SIM_SECOND;
+    char to[64];
+    for (int i = 0; i < COUNT; i++) {
+        snprintf(to, sizeof to, "x@site%d.test", i);
+        (void)house_accept(h, "a@a.test", to);
+    }
+    house_run(h, 4 * SIM_SECOND);
+    struct queue_counts c = house_counts(h);
+    assert_in_range(c.channels, 4000, 4096);
+    assert_int_equal(c.messages, COUNT);
+    house_run(h, 10 * SIM_SECOND);
+    assert_int_equal(house_counts(h).messages, 0);
+    assert_true(h->closes >= COUNT - 4096);
+    house_stop(h);
+    house_free(h);
+}
+
+static void next_hop_as_literal(void **state)
+{
+    (void)state;
+    const struct {
+        const char *next_hop;
+        struct span asked;
+    } rows[] = {{"127.0.0.1", SPAN("[127.0.0.1]")},
+                {"::1", SPAN("[ipv6:::1]")},
+                {"relay.example", SPAN("relay.example")},
+                {"[192.0.2.1]", SPAN("[192.0.2.1]")}};
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct queue_settings s = house_settings();
+        s.next_hop = rows[i].next_hop;
+        struct house *h = house_with(&s);
+        (void)house_accept(h, "a@a.test", "x@y.test");
+        house_run(h, SIM_SECOND);
+        expect_span(span_text(h->last_question), rows[i].asked);
+        house_stop(h);
+        house_free(h);
+    }
+}
+
+static void answers_pings(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    struct letter ping = {0};
+    house_send(h, &ping, LETTER_PING);
+    house_run(h, 10000);
+    assert_int_equal(h->answered, 1);
+    assert_true(ping.is_answer);
+    house_stop(h);
+    house_free(h);
+}
+
+/* A stop ends what an operator asked for, answered all the same. */
+static void stop_in_the_middle_of_a_command(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->on_recipient = by_name;
+    for (int i = 0; i < 3000; i++)
+        (void)house_accept(h, "a@a.test", "later@b.test");
+    house_run(h, 10 * SIM_SECOND);
+    h->append_us = SIM_SECOND;
+    struct operate o = {.operation = OPERATE_HOLD, .all = true};
+    uint32_t before = h->answered;
+    house_send(h, &o.letter, LETTER_OPERATE);
+    house_stop(h);
+    assert_int_equal(h->answered, before + 2);
+    assert_true(o.fault == FAULT_NONE || o.fault == FAULT_STOPPING);
+    house_free(h);
+}
+
+/* The disk is gone: a stop does not wait for it. */
+static void stop_without_a_disk(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->on_recipient = by_name;
+    h->spool_faults = UINT32_MAX;
+    (void)house_accept(h, "a@a.test", "bad@b.test");
+    (void)house_accept(h, "a@a.test", "ok@b.test");
+    (void)house_accept(h, "a@a.test", "later@b.test");
+    house_run(h, MINUTE);
+    house_stop(h);
+    house_free(h);
+}
+
+/* All was delivered before the crash, but DONE was not written. */
+static void recovered_at_its_end(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    struct id id = house_accept(h, "a@a.test", "ok@b.test");
+    struct stored *s = of(h, id);
+    s->state = (struct message_state){
+        .recipients = (struct recipient_state[]){{RECIPIENT_DELIVERED, 1, STATE_NO_REPLY, 0}},
+        .recipient_count = 1};
+    s->version = 5;
+    house_die(h);
+    house_live(h);
+    house_recover(h, false);
+    house_run(h, SIM_SECOND);
+    assert_int_equal(h->deliveries, 0);
+    assert_true(of(h, id)->is_done);
+    assert_int_equal(house_counts(h).messages, 0);
+    house_stop(h);
+    house_free(h);
+}
+
 static void stop_waits_for_what_is_under_way(void **state)
 {
     (void)state;
@@ -902,6 +1050,14 @@ int main(void)
         cmocka_unit_test(one_does_not_delay_another),
         cmocka_unit_test(listing),
         cmocka_unit_test(showing),
+        cmocka_unit_test(spool_has_lost_it),
+        cmocka_unit_test(many_domains),
+        cmocka_unit_test(many_sites),
+        cmocka_unit_test(next_hop_as_literal),
+        cmocka_unit_test(answers_pings),
+        cmocka_unit_test(stop_in_the_middle_of_a_command),
+        cmocka_unit_test(stop_without_a_disk),
+        cmocka_unit_test(recovered_at_its_end),
         cmocka_unit_test(stop_waits_for_what_is_under_way),
         cmocka_unit_test(fresh_within_bound),
         cmocka_unit_test(crashes_at_any_moment),
