@@ -86,7 +86,7 @@ enum fault record_fetch(struct disk *d, uint32_t number, uint64_t epoch, uint32_
 
 static void run(struct job *j)
 {
-    struct fetching_job *f = container_of(j, struct fetching_job, job);
+    struct fetching *f = container_of(j, struct fetching, task.job);
     const struct life *l = f->life;
     uint8_t *memory;
     struct span payload;
@@ -97,32 +97,9 @@ static void run(struct job *j)
         f->fault = mail_of_payload(f->id, memory, payload, &f->mail);
 }
 
-void fetch_begin(struct spool *s, struct fetch *asked)
+static void on_done(struct spool *s, struct task *t)
 {
-    const struct placed *p = places_find(&s->places, asked->id);
-    struct fetching_job *f = NULL;
-    asked->mail = NULL;
-    asked->fault = p == NULL ? FAULT_NOT_FOUND : FAULT_NO_MEMORY;
-    if (p != NULL)
-        f = calloc(1, sizeof *f);
-    if (f == NULL) {
-        letter_answer(s->actor, &asked->letter);
-        return;
-    }
-    f->job.run = run;
-    f->spool = s;
-    f->fetch = asked;
-    f->id = asked->id;
-    f->life = s->lives[p->base_segment];
-    f->offset = p->base_offset;
-    list_append(&s->fetchings, &f->node);
-    life_pin(f->life);
-    job_send(s->actor, s->pool, p->base_offset, &f->job);
-}
-
-void fetch_on_job(struct fetching_job *f)
-{
-    struct spool *s = f->spool;
+    struct fetching *f = container_of(t, struct fetching, task);
     struct fetch *asked = f->fetch;
     if (f->fault == FAULT_DAMAGED) {
         spool_count(&s->counters.damaged, 1);
@@ -135,4 +112,26 @@ void fetch_on_job(struct fetching_job *f)
     list_remove(&f->node);
     free(f);
     letter_answer(s->actor, &asked->letter);
+}
+
+void fetch_begin(struct spool *s, struct fetch *asked)
+{
+    const struct placed *p = places_find(&s->places, asked->id);
+    struct fetching *f = NULL;
+    asked->mail = NULL;
+    asked->fault = p == NULL ? FAULT_NOT_FOUND : FAULT_NO_MEMORY;
+    if (p != NULL)
+        f = calloc(1, sizeof *f);
+    if (f == NULL) {
+        letter_answer(s->actor, &asked->letter);
+        return;
+    }
+    f->spool = s;
+    f->fetch = asked;
+    f->id = asked->id;
+    f->life = s->lives[p->base_segment];
+    f->offset = p->base_offset;
+    list_append(&s->fetchings, &f->node);
+    life_pin(f->life);
+    task_send(s, p->base_offset, &f->task, run, on_done);
 }

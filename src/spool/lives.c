@@ -1,14 +1,20 @@
 /*
  * lives: the lives of segments. All file work on them is done by jobs of the disk pool; the spool's
  * thread only decides. The next tail is opened ahead, so that a full one is followed at once.
+ *
+ * Two rules keep a start right (docs/SPOOL.md). A life waits only for earlier ones, so no two wait
+ * for each other. And none ends unless a later one has durably begun: the highest epoch that ever
+ * had records is always to be found in some header, so that no epoch is used twice.
  */
 #include <stdlib.h>
 
 #include "base/log.h"
 #include "spool/spool_inside.h"
 
-#define SPARE_MAX \
-    2u /* free files kept beside the next tail; more are unlinked when disk is short */
+static bool is_coming(enum life_use use)
+{
+    return use == LIFE_PREPARING || use == LIFE_OPENING;
+}
 
 static void life_enter(struct life *l, enum life_use next)
 {
@@ -29,6 +35,7 @@ static void life_enter(struct life *l, enum life_use next)
     check((moves[l->use] & (1u << next)) != 0);
     s->files = s->files + (next != LIFE_NONE) - (l->use != LIFE_NONE);
     s->free_files = s->free_files + (next == LIFE_FREE) - (l->use == LIFE_FREE);
+    s->coming_files = s->coming_files + is_coming(next) - is_coming(l->use);
     l->use = next;
 }
 
@@ -111,7 +118,7 @@ void life_wait_for(struct life *l, const struct life *other)
 }
 
 /* A life that ended has another epoch, or none. */
-static bool waits(struct life *l)
+bool life_waits(struct life *l)
 {
     while (l->wait_count > 0) {
         const struct life_wait *w = &l->waits[l->wait_count - 1];
@@ -127,39 +134,51 @@ static bool waits(struct life *l)
  * --------------------------------------------------------------------------------------------
  */
 
+static void on_job(struct spool *s, struct task *t);
+
 static void order(struct life *l, void (*run)(struct job *j))
 {
     check(!l->is_job_out);
     l->is_job_out = true;
-    l->job.run = run;
-    job_send(l->spool->actor, l->spool->pool, l->slot, &l->job);
+    task_send(l->spool, l->slot, &l->task, run, on_job);
+}
+
+static struct life *life_of(struct job *j)
+{
+    return container_of(j, struct life, task.job);
 }
 
 static void run_prepare(struct job *j)
 {
-    struct life *l = container_of(j, struct life, job);
+    struct life *l = life_of(j);
     const struct spool *s = l->spool;
     l->fault = segment_prepare(s->disk, l->number, s->spool_id, s->settings.segment_bytes);
 }
 
 static void run_open(struct job *j)
 {
-    struct life *l = container_of(j, struct life, job);
+    struct life *l = life_of(j);
     const struct spool *s = l->spool;
     l->fault = segment_open(s->disk, l->number, s->spool_id, l->epoch, &l->segment);
 }
 
+/*
+ * A failed segment gets no index: what lies beyond its last sync may be there or not, and all its
+ * readers, in this life and in later ones, must see the same of it. A start finds out and settles
+ * it.
+ */
 static void run_seal(struct job *j)
 {
-    struct life *l = container_of(j, struct life, job);
+    struct life *l = life_of(j);
     segment_close(l->segment);
     l->segment = NULL;
-    l->fault = index_write(l->spool->disk, l->number, l->epoch, l->synced);
+    if (!l->has_failed)
+        l->fault = index_write(l->spool->disk, l->number, l->epoch, l->synced);
 }
 
 static void run_free(struct job *j)
 {
-    struct life *l = container_of(j, struct life, job);
+    struct life *l = life_of(j);
     const struct spool *s = l->spool;
     l->fault = segment_free(s->disk, l->number, s->spool_id);
     /* An index without its segment's life is refused by its epoch, so this needs no order. */
@@ -167,18 +186,24 @@ static void run_free(struct job *j)
         (void)!index_unlink(s->disk, l->number);
 }
 
-/* Durably gone before its number or its epoch means nothing any more. */
+static enum fault remove_segment(struct disk *d, uint32_t number, bool is_kept)
+{
+    char name[SEGMENT_NAME_MAX], aside[SEGMENT_NAME_MAX];
+    segment_name(number, name);
+    segment_aside_name(number, aside);
+    enum fault fault = is_kept ? disk_rename(d, name, aside) : disk_unlink(d, name);
+    return fault == FAULT_NOT_FOUND ? FAULT_NONE : fault;
+}
+
+/* Durably gone before its number or its epoch means nothing any more. What is damaged is kept under
+   another name, for its owner to look at. */
 static void run_trim(struct job *j)
 {
-    struct life *l = container_of(j, struct life, job);
+    struct life *l = life_of(j);
     const struct spool *s = l->spool;
-    char name[SEGMENT_NAME_MAX];
     segment_close(l->segment);
     l->segment = NULL;
-    segment_name(l->number, name);
-    l->fault = disk_unlink(s->disk, name);
-    if (l->fault == FAULT_NOT_FOUND)
-        l->fault = FAULT_NONE;
+    l->fault = remove_segment(s->disk, l->number, l->is_damaged);
     if (l->fault == FAULT_NONE)
         l->fault = index_unlink(s->disk, l->number);
     if (l->fault == FAULT_NONE)
@@ -202,61 +227,76 @@ static void open_ahead(struct life *l)
     order(l, run_open);
 }
 
+static void pause(struct life *l)
+{
+    l->is_paused = true;
+    spool_retry_later(l->spool);
+}
+
+static void no_next(struct life *l)
+{
+    struct spool *s = l->spool;
+    s->is_next_paused = true;
+    spool_retry_later(s);
+    if (s->tail == NULL)
+        lives_fail(s, l->fault);
+    trim(l);
+}
+
 static void on_prepared(struct life *l)
 {
-    if (l->fault == FAULT_NONE) {
+    if (l->fault == FAULT_NONE)
         life_enter(l, LIFE_FREE);
-        return;
-    }
-    if (l->spool->tail == NULL)
-        l->spool->fail_fault = l->fault;
-    trim(l);
-    spool_retry_later(l->spool);
+    else
+        no_next(l);
 }
 
 static void on_opened(struct life *l)
 {
-    struct spool *s = l->spool;
-    if (l->fault == FAULT_NONE) {
-        life_enter(l, LIFE_NEXT);
-        s->next = l;
+    if (l->fault != FAULT_NONE) {
+        no_next(l);
         return;
     }
-    if (s->tail == NULL)
-        s->fail_fault = l->fault;
-    trim(l);
-    spool_retry_later(s);
+    life_enter(l, LIFE_NEXT);
+    l->spool->next = l;
+}
+
+/* Its slot may be used again. */
+static void life_is_over(struct life *l)
+{
+    l->epoch = 0;
+    l->wait_count = 0;
+    l->has_failed = l->is_damaged = l->is_unreadable = l->is_paused = false;
 }
 
 /* A header that cannot be read any more is as good as none: the file goes. */
 static void on_freed(struct life *l)
 {
     if (l->fault == FAULT_NONE) {
-        l->epoch = 0;
-        l->wait_count = 0;
+        life_is_over(l);
         life_enter(l, LIFE_FREE);
     } else if (l->fault == FAULT_DAMAGED || l->fault == FAULT_NOT_FOUND) {
         trim(l);
     } else {
         life_enter(l, LIFE_SEALED);
-        spool_retry_later(l->spool);
+        pause(l);
     }
 }
 
 static void on_trimmed(struct life *l)
 {
     if (l->fault != FAULT_NONE) {
-        spool_retry_later(l->spool); /* lives_plan orders it again */
+        pause(l);
         return;
     }
-    l->epoch = 0;
-    l->wait_count = 0;
-    l->has_failed = l->is_set_aside = false;
+    life_is_over(l);
     life_enter(l, LIFE_NONE);
 }
 
-void life_on_job(struct life *l)
+static void on_job(struct spool *s, struct task *t)
 {
+    struct life *l = container_of(t, struct life, task);
+    (void)s;
     l->is_job_out = false;
     switch (l->use) {
     case LIFE_PREPARING:
@@ -300,6 +340,16 @@ bool lives_take_next(struct spool *s)
     return true;
 }
 
+void lives_fail(struct spool *s, enum fault fault)
+{
+    if (s->fail_fault == FAULT_NONE)
+        LOG(actor_log(s->actor), fault == FAULT_DISK_FULL ? EVENT_SPOOL_FULL : EVENT_SPOOL_FAILED,
+            log_fault("fault", fault));
+    s->fail_fault = fault;
+    s->is_tail_paused = true;
+    spool_retry_later(s);
+}
+
 void lives_leave_tail(struct spool *s)
 {
     struct life *l = s->tail;
@@ -309,58 +359,60 @@ void lives_leave_tail(struct spool *s)
     order(l, run_seal);
 }
 
-/* How many more segments could be had: free ones, and files that there is room for. */
-static uint64_t segments_left(const struct spool *s)
+static void prepare_another(struct spool *s)
 {
-    uint64_t by_room = s->room_bytes / s->settings.segment_bytes;
-    uint64_t most = s->settings.disk_bytes_max / s->settings.segment_bytes;
-    uint64_t by_limit = most > s->files ? most - s->files : 0;
-    if (s->settings.disk_bytes_max == 0)
-        by_limit = by_room;
-    return s->free_files + (by_room < by_limit ? by_room : by_limit) + (s->next != NULL);
-}
-
-static void plan_next(struct spool *s)
-{
-    struct life *l = NULL;
-    if (s->next != NULL)
-        return;
-    for (uint32_t i = 0; i < s->life_count; i++) {
-        enum life_use use = s->lives[i]->use;
-        if (use == LIFE_PREPARING || use == LIFE_OPENING)
-            return;
-        if (use == LIFE_FREE && l == NULL)
-            l = s->lives[i];
-    }
-    if (l != NULL) {
-        open_ahead(l);
-        return;
-    }
-    if (disk_room(s->disk, &s->room_bytes) != FAULT_NONE)
-        s->room_bytes = 0;
-    if (segments_left(s) == 0) {
-        if (s->tail == NULL)
-            s->fail_fault = FAULT_DISK_FULL;
+    bool is_needed = s->next == NULL && s->free_files + s->coming_files == 0;
+    room_look(s);
+    if (!room_for_file(s)) {
+        if (is_needed && s->tail == NULL)
+            lives_fail(s, FAULT_DISK_FULL);
+        s->is_next_paused = true;
         spool_retry_later(s);
         return;
     }
-    l = life_new(s, s->number_max + 1, LIFE_PREPARING);
+    struct life *l = life_new(s, s->number_max + 1, LIFE_PREPARING);
     if (l != NULL)
         order(l, run_prepare);
 }
 
-/* True when a life was ended or may still be. */
+static void plan_next(struct spool *s)
+{
+    struct life *free_one = NULL;
+    bool is_opening = false, is_preparing = false;
+    for (uint32_t i = 0; i < s->life_count; i++) {
+        enum life_use use = s->lives[i]->use;
+        is_preparing = is_preparing || use == LIFE_PREPARING;
+        is_opening = is_opening || use == LIFE_OPENING;
+        if (use == LIFE_FREE && free_one == NULL)
+            free_one = s->lives[i];
+    }
+    if (s->is_next_paused)
+        return;
+    if (s->next == NULL && !is_opening && free_one != NULL)
+        open_ahead(free_one);
+    uint32_t files = s->free_files + s->coming_files + (s->next != NULL);
+    if (!is_preparing && files < room_files_wanted(s))
+        prepare_another(s);
+}
+
+static bool may_end(struct life *l)
+{
+    return l->use == LIFE_SEALED && !l->is_job_out && !l->is_paused && l->live_bytes == 0 &&
+           l->pins == 0 && !life_waits(l);
+}
+
+/* The tail, or the next one, is later than all that are sealed. */
 static void plan_ends(struct spool *s)
 {
+    if (s->tail == NULL && s->next == NULL)
+        return;
     for (uint32_t i = 0; i < s->life_count; i++) {
         struct life *l = s->lives[i];
-        if (l->use == LIFE_TRIMMING && !l->is_job_out && !heap_contains(&s->retry.node))
+        if (l->use == LIFE_TRIMMING && !l->is_job_out && !l->is_paused)
             order(l, run_trim);
-        if (l->use != LIFE_SEALED || l->is_job_out || l->live_bytes > 0 || l->pins > 0 || waits(l))
+        if (!may_end(l))
             continue;
-        if (heap_contains(&s->retry.node) && l->fault != FAULT_NONE)
-            continue;
-        if (l->has_failed) {
+        if (l->has_failed || l->is_damaged) {
             trim(l);
             continue;
         }
@@ -369,93 +421,85 @@ static void plan_ends(struct spool *s)
     }
 }
 
-static bool is_over_bound(const struct spool *s)
+/* A failed spool begins anew with a tail whose header could just be written and synced. */
+static void end_failure(struct spool *s)
 {
-    uint64_t used = (uint64_t)s->files * s->settings.segment_bytes;
-    return used > 2 * s->live_bytes + (uint64_t)SLACK_SEGMENTS * s->settings.segment_bytes;
-}
-
-static void plan_room(struct spool *s)
-{
-    struct life *emptiest = NULL, *spare = NULL;
-    bool is_short = segments_left(s) <= s->settings.segments_reserved;
-    if (!is_over_bound(s) && !is_short)
-        return;
-    for (uint32_t i = 0; i < s->life_count; i++) {
-        struct life *l = s->lives[i];
-        if (l->use == LIFE_FREE)
-            spare = l;
-        if (l->use == LIFE_SEALED && l->live_bytes > 0 && !l->is_job_out && !l->is_set_aside &&
-            (emptiest == NULL || l->live_bytes < emptiest->live_bytes))
-            emptiest = l;
-    }
-    if (emptiest != NULL && emptiest->live_bytes > s->settings.segment_bytes / 4 * 3)
-        emptiest = NULL; /* copying it would win next to nothing */
-    if (spare != NULL && s->free_files > SPARE_MAX && !is_short)
-        trim(spare);
-    else if (emptiest != NULL && s->compaction.life == NULL)
-        compact_begin(s, emptiest);
-}
-
-static enum fault judge_room(const struct spool *s)
-{
-    if (s->fail_fault != FAULT_NONE)
-        return s->fail_fault;
-    return segments_left(s) > s->settings.segments_reserved ? FAULT_NONE : FAULT_DISK_FULL;
-}
-
-/* While mail is refused for want of room no append asks for any, and nobody tells when others have
-   made some. */
-static void look_for_room(struct spool *s)
-{
-    if (heap_contains(&s->retry.node))
-        return;
-    if (disk_room(s->disk, &s->room_bytes) != FAULT_NONE)
-        s->room_bytes = 0;
-    if (judge_room(s) == FAULT_DISK_FULL)
-        spool_retry_later(s);
+    if (s->fail_fault != FAULT_NONE && !s->is_tail_paused && s->tail == NULL)
+        (void)lives_take_next(s);
 }
 
 void lives_plan(struct spool *s)
 {
+    end_failure(s);
     plan_next(s);
-    if (judge_room(s) == FAULT_DISK_FULL)
-        look_for_room(s);
+    room_keep_looking(s);
     if (s->is_ready) {
         plan_ends(s);
-        plan_room(s);
+        room_plan(s);
     }
-    atomic_store_explicit(&s->takes_mail, (int)judge_room(s), memory_order_relaxed);
+    atomic_store_explicit(&s->takes_mail, (int)room_for_mail(s), memory_order_relaxed);
     atomic_store_explicit(&s->counters.segments, s->files, memory_order_relaxed);
     atomic_store_explicit(&s->counters.segments_free, s->free_files, memory_order_relaxed);
     atomic_store_explicit(&s->counters.live_bytes, s->live_bytes, memory_order_relaxed);
+}
+
+void lives_trim(struct life *l)
+{
+    trim(l);
 }
 
 /* The start and the end.
  * ---------------------------------------------------------------------------
  */
 
+static struct life *prepare_first(struct spool *s, enum fault *fault)
+{
+    struct life *l = life_new(s, s->number_max + 1, LIFE_PREPARING);
+    *fault = FAULT_NO_MEMORY;
+    if (l == NULL)
+        return NULL;
+    run_prepare(&l->task.job);
+    *fault = l->fault;
+    if (l->fault != FAULT_NONE)
+        return NULL;
+    life_enter(l, LIFE_FREE);
+    return l;
+}
+
+/* On a full disk: one that a life before has opened and never written to. */
+static struct life *reuse_unwritten(struct spool *s)
+{
+    for (uint32_t i = 0; i < s->life_count; i++) {
+        struct life *l = s->lives[i];
+        if (l->use != LIFE_SEALED || !start_is_unwritten(s, l->number))
+            continue;
+        if (segment_free(s->disk, l->number, s->spool_id) != FAULT_NONE)
+            continue;
+        l->epoch = 0;
+        life_enter(l, LIFE_FREEING);
+        life_enter(l, LIFE_FREE);
+        return l;
+    }
+    return NULL;
+}
+
 enum fault lives_open_first(struct spool *s)
 {
     struct life *l = NULL;
-    enum fault fault = disk_room(s->disk, &s->room_bytes);
-    if (fault != FAULT_NONE)
-        return fault;
+    enum fault fault = FAULT_NONE;
+    room_look(s);
     for (uint32_t i = 0; i < s->life_count && l == NULL; i++)
         if (s->lives[i]->use == LIFE_FREE)
             l = s->lives[i];
-    if (l == NULL) {
-        l = life_new(s, s->number_max + 1, LIFE_PREPARING);
-        if (l == NULL)
-            return FAULT_NO_MEMORY;
-        run_prepare(&l->job);
-        if (l->fault != FAULT_NONE)
-            return l->fault;
-        life_enter(l, LIFE_FREE);
-    }
+    if (l == NULL)
+        l = prepare_first(s, &fault);
+    if (l == NULL && fault == FAULT_DISK_FULL)
+        l = reuse_unwritten(s);
+    if (l == NULL)
+        return fault;
     l->epoch = ++s->epoch;
     life_enter(l, LIFE_OPENING);
-    run_open(&l->job);
+    run_open(&l->task.job);
     if (l->fault != FAULT_NONE)
         return l->fault;
     life_enter(l, LIFE_NEXT);

@@ -371,6 +371,7 @@ enum fault recovery_scan(struct recovery *r, uint32_t i)
         entry_at = at;
     }
     s->damage_count = index_damage_count(x);
+    s->record_count = index_entry_count(x);
     r->scanned[i].done = true;
     return FAULT_NONE;
 }
@@ -382,10 +383,11 @@ bool recovery_lives(const struct found *f)
     return f->base.bytes != 0 && !f->has_done;
 }
 
+/* Compaction copies a state and the SENDING that is newer in one group: at one place. */
 bool recovery_is_sending(const struct recovery *r, const struct found *f)
 {
     struct found_place sending = {f->sending_segment, f->sending_offset, 1, 0};
-    return f->has_sending && is_later_place(r, &sending, &f->state);
+    return f->has_sending && (f->state.bytes == 0 || !is_later_place(r, &f->state, &sending));
 }
 
 static void add_live(struct recovery *r, const struct found_place *place)
@@ -410,6 +412,9 @@ static bool resolve_message(struct recovery *r, const struct found *f)
         r->scanned[f->base.segment].base_count++;
         add_live(r, &f->base);
         add_live(r, &f->state);
+        if (recovery_is_sending(r, f))
+            add_live(r, &(struct found_place){f->sending_segment, f->sending_offset,
+                                              RECORD_HEADER_BYTES, 0});
     }
     return true;
 }
@@ -475,8 +480,15 @@ static struct place place_told(const struct recovery *r, const struct found_plac
 
 static struct recovered_place tell(const struct recovery *r, const struct found *f)
 {
-    return (struct recovered_place){f->id, f->version, f->in_file, place_told(r, &f->base),
-                                    place_told(r, &f->state)};
+    struct recovered_place p = {.id = f->id,
+                                .version = f->version,
+                                .in_file = f->in_file,
+                                .base = place_told(r, &f->base),
+                                .state = place_told(r, &f->state)};
+    struct found_place sending = {f->sending_segment, f->sending_offset, RECORD_HEADER_BYTES, 0};
+    if (recovery_is_sending(r, f))
+        p.sending = place_told(r, &sending);
+    return p;
 }
 
 bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place *place_out)

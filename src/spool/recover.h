@@ -31,6 +31,7 @@ struct recovered_segment {
     bool is_broken;        /* no valid header: it was being prepared; or, with damage_count 1 from
                               recovery_open on, damaged: not to be used again nor unlinked */
     uint32_t damage_count; /* after recovery_scan; recovery_messages may add to it */
+    uint32_t record_count; /* after recovery_scan: of all that can be read, members of groups too */
     /* After recovery_resolve: what lives in it, and the segments (indexes into this table) that
        have to be durably free before this one may be: they hold a copy of the base of a message
        whose DONE lies here (of several DONEs the one in the latest life), or an older copy of a
@@ -51,9 +52,9 @@ struct place {
 
 struct recovered_place {
     struct id id;
-    uint32_t version; /* of the state; 0: none */
-    bool in_file;     /* has a content file */
-    struct place base, state;
+    uint32_t version;                  /* of the state; 0: none */
+    bool in_file;                      /* has a content file */
+    struct place base, state, sending; /* sending: newer than the state */
 };
 
 /* Messages of which something was found: what `status` shows of a start. */

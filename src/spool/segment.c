@@ -24,6 +24,12 @@ void segment_name(uint32_t number, char name_out[SEGMENT_NAME_MAX])
     check(len > 0 && len < SEGMENT_NAME_MAX);
 }
 
+void segment_aside_name(uint32_t number, char name_out[SEGMENT_NAME_MAX])
+{
+    int len = snprintf(name_out, SEGMENT_NAME_MAX, "%08u.bad", number);
+    check(len > 0 && len < SEGMENT_NAME_MAX);
+}
+
 static enum fault write_header(struct file *f, enum segment_use use, uint32_t number,
                                struct id spool_id, uint64_t epoch)
 {

@@ -22,6 +22,8 @@
 struct segment;
 
 void segment_name(uint32_t number, char name_out[SEGMENT_NAME_MAX]); /* "00000042.seg" */
+/* "00000042.bad": a damaged segment in which nothing lives, kept for its owner. */
+void segment_aside_name(uint32_t number, char name_out[SEGMENT_NAME_MAX]);
 
 /* A new, free segment of `bytes` (a multiple of SPOOL_PAGE), durable with its name. On a fault the
  * file may be there in part: it has no header, and is no segment. */

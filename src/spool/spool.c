@@ -1,22 +1,41 @@
 #include "spool/spool.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/log.h"
 #include "spool/spool_inside.h"
 
+#define STALE_BYTES_MAX (1024u * 1024) /* names of stale files that one start removes */
+
 static void on_retry(void *context)
 {
-    (void)context; /* the turn that follows plans again whatever has failed */
+    (void)context; /* the turn that follows tries again whatever has failed */
 }
 
+/* Without memory for a timer nothing stays paused, and the next letter brings the next try. */
 void spool_retry_later(struct spool *s)
 {
     struct loop *l = actor_loop(s->actor);
+    if (!heap_contains(&s->retry.node))
+        (void)!timer_set(l, &s->retry, loop_mono_us(l) + SPOOL_RETRY_MS * INT64_C(1000));
+}
+
+static void end_pauses(struct spool *s)
+{
     if (heap_contains(&s->retry.node))
         return;
-    /* Without memory for a timer the next letter brings the next try. */
-    (void)!timer_set(l, &s->retry, loop_mono_us(l) + SPOOL_RETRY_MS * INT64_C(1000));
+    s->is_tail_paused = s->is_next_paused = s->start.is_paused = false;
+    for (uint32_t i = 0; i < s->life_count; i++)
+        s->lives[i]->is_paused = false;
+}
+
+void task_send(struct spool *s, uint64_t key, struct task *t, void (*run)(struct job *j),
+               void (*on_done)(struct spool *s, struct task *t))
+{
+    t->job.run = run;
+    t->on_done = on_done;
+    job_send(s->actor, s->pool, key, &t->job);
 }
 
 static void on_request(struct spool *s, struct letter *letter)
@@ -33,55 +52,31 @@ static void on_request(struct spool *s, struct letter *letter)
     }
 }
 
-/* Whose job it was is told by what it runs in. */
-static void on_job(struct spool *s, struct job *j)
-{
-    if (j == &s->start.job) {
-        start_on_job(s);
-        return;
-    }
-    if (j == &s->compaction.job) {
-        compact_on_job(s);
-        return;
-    }
-    for (uint32_t i = 0; i < s->life_count; i++) {
-        if (j == &s->lives[i]->job) {
-            life_on_job(s->lives[i]);
-            return;
-        }
-    }
-    list_each(node, &s->removals)
-    {
-        struct removal *r = container_of(node, struct removal, node);
-        if (j != &r->job)
-            continue;
-        list_remove(&r->node);
-        free(r);
-        return;
-    }
-    fetch_on_job(container_of(j, struct fetching_job, job));
-}
-
 static void on_letter(void *self, struct letter *letter)
 {
     struct spool *s = self;
-    if (!letter->is_answer)
+    if (!letter->is_answer) {
         on_request(s, letter);
-    else if (letter->type == LETTER_RECOVERED)
+    } else if (letter->type == LETTER_RECOVERED) {
         start_on_letter(s);
-    else
-        on_job(s, container_of(letter, struct job, letter));
+    } else {
+        struct task *t = container_of(letter, struct task, job.letter);
+        t->on_done(s, t);
+    }
 }
 
-/* What is gathered is answered; file work that is out comes back. What is not begun is not needed.
- */
+/* What is gathered is answered; file work that is out comes back. What is not begun is not needed,
+   and the queue, which has stopped before, may not answer any more. */
 static void stop_turn(struct spool *s)
 {
     bool is_idle = commit_is_idle(s) && lives_are_idle(s) && !s->start.is_job_out &&
-                   !s->start.is_letter_out && !s->compaction.is_job_out &&
-                   list_empty(&s->removals) && list_empty(&s->fetchings);
-    if (!is_idle)
+                   !s->compaction.is_job_out && list_empty(&s->removals) &&
+                   list_empty(&s->fetchings);
+    if (!is_idle) {
+        if (!commit_is_idle(s))
+            lives_plan(s); /* they wait for a tail */
         return;
+    }
     letter_answer(s->actor, s->stop);
     s->stop = NULL;
     actor_stop(s->actor);
@@ -90,6 +85,7 @@ static void stop_turn(struct spool *s)
 static void on_turn(void *self)
 {
     struct spool *s = self;
+    end_pauses(s);
     commit_turn(s);
     if (s->stop != NULL) {
         stop_turn(s);
@@ -107,29 +103,50 @@ static const struct actor_role role = {"spool", on_letter, on_turn};
  * ------------------------------------------------------------------------------------------
  */
 
-/* Files that say nothing any more, from a preparation that was cut off, go at once. */
-static enum fault adopt_segments(struct spool *s)
+/* Index files that were being written, or whose segment has gone. */
+static void note_stale(void *context, const char *name)
+{
+    struct spool *s = context;
+    uint64_t number;
+    struct span text = span_text(name);
+    bool is_new = span_ends_with_nocase(text, SPAN(".new"));
+    if (!is_new && !span_ends_with_nocase(text, SPAN(".idx")))
+        return;
+    if (!span_parse_u64(span_sub(text, 0, text.len - 4), UINT32_MAX, &number))
+        return;
+    if (is_new || !start_has_segment(s, (uint32_t)number))
+        (void)buffer_put(&s->start.stale, span_of(name, text.len + 1));
+}
+
+/* What stays is found by the next start. */
+static enum fault remove_stale(struct spool *s)
+{
+    struct buffer *names = &s->start.stale;
+    buffer_init(names, STALE_BYTES_MAX);
+    enum fault fault = disk_list(s->disk, note_stale, s);
+    for (size_t at = 0; at < names->len;) {
+        const char *name = (const char *)names->data + at;
+        (void)!disk_unlink(s->disk, name);
+        at += strlen(name) + 1;
+    }
+    buffer_fini(names);
+    return fault;
+}
+
+/* Files that say nothing any more, from a preparation that was cut off, go at once. Those whose
+   header is damaged are reported, and left for their owner to look at. */
+static enum fault remove_blank(struct spool *s)
 {
     uint32_t count;
     const struct recovered_segment *all = recovery_segments(s->start.recovery, &count);
     for (uint32_t i = 0; i < count; i++) {
-        const struct recovered_segment *r = &all[i];
-        if (r->number > s->number_max)
-            s->number_max = r->number;
-        if (r->is_broken && r->damage_count > 0)
-            continue; /* reported, and left for its owner to look at */
-        if (r->is_broken) {
-            char name[SEGMENT_NAME_MAX];
-            segment_name(r->number, name);
-            enum fault fault = disk_unlink(s->disk, name);
-            if (fault != FAULT_NONE && fault != FAULT_NOT_FOUND)
-                return fault;
+        if (!all[i].is_broken || all[i].damage_count > 0)
             continue;
-        }
-        struct life *l = life_new(s, r->number, r->is_free ? LIFE_FREE : LIFE_SEALED);
-        if (l == NULL)
-            return FAULT_NO_MEMORY;
-        l->epoch = r->epoch;
+        char name[SEGMENT_NAME_MAX];
+        segment_name(all[i].number, name);
+        enum fault fault = disk_unlink(s->disk, name);
+        if (fault != FAULT_NONE && fault != FAULT_NOT_FOUND)
+            return fault;
     }
     return FAULT_NONE;
 }
@@ -156,7 +173,11 @@ static enum fault open_spool(struct spool *s)
         return fault;
     name_spool(s);
     s->epoch = recovery_epoch_max(s->start.recovery);
-    fault = adopt_segments(s);
+    if (!start_adopt(s))
+        return FAULT_NO_MEMORY;
+    fault = remove_blank(s);
+    if (fault == FAULT_NONE)
+        fault = remove_stale(s);
     if (fault == FAULT_NONE)
         fault = lives_open_first(s);
     return fault;
@@ -184,8 +205,6 @@ enum fault spool_new(struct world *w, const struct spool_settings *settings, str
         spool_free(s);
         return fault;
     }
-    lives_plan(s);
-    actor_flush(s->actor);
     (void)loop_wake(actor_loop(s->actor)); /* the first turn has no letter, but recovery to begin */
     *spool_out = s;
     return FAULT_NONE;
@@ -246,7 +265,7 @@ static void free_work(struct spool *s)
     for (struct list *node; (node = list_take_first(&s->removals)) != NULL;)
         free(container_of(node, struct removal, node));
     for (struct list *node; (node = list_take_first(&s->fetchings)) != NULL;) {
-        struct fetching_job *f = container_of(node, struct fetching_job, node);
+        struct fetching *f = container_of(node, struct fetching, node);
         mail_release(f->mail);
         free(f);
     }
@@ -259,10 +278,11 @@ void spool_free(struct spool *s)
     free_work(s);
     compact_free(s);
     recovery_free(s->start.recovery);
+    free(s->start.lives);
     lives_free(s);
     places_fini(&s->places);
-    free(s->batch);
-    free(s->sendings);
+    free(s->batch.all);
+    free(s->again.all);
     disk_free(s->disk);
     if (s->actor != NULL)
         timer_cancel(actor_loop(s->actor), &s->retry);

@@ -21,7 +21,8 @@
 #include "spool/mail_object.h"
 #include "spool/record.h"
 
-#define SPOOL_RETRY_MS 1000
+#define SPOOL_RETRY_MS     1000
+#define APPEND_MEMBERS_MAX 64 /* of a GROUP */
 
 struct disk;
 struct spool;
