@@ -33,6 +33,10 @@ struct settings {
     const struct endpoint *listeners;
     uint32_t listener_count; /* 0 is possible: `serve` then has nothing to do and refuses */
 
+    /* tls */
+    const char *tls_certificate; /* path of a PEM file; NULL: no TLS is offered */
+    const char *tls_key;
+
     /* relay */
     const struct address_range *relay_from; /* clients that may send to any domain */
     uint32_t relay_from_count;

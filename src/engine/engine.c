@@ -136,7 +136,25 @@ static enum fault make_queue(struct engine *e, const char **part_out)
     return FAULT_NONE;
 }
 
-static enum fault make_worker(struct engine *e, uint32_t number)
+/* A context for each worker, since they would wait for each other's locks in a common one. */
+static enum fault make_tls(struct engine *e, uint32_t number)
+{
+    const struct settings *s = e->options.settings;
+    struct tls_certificate own = {s->tls_certificate, s->tls_key};
+    if (s->tls_certificate == NULL || e->options.ticket_keys == NULL)
+        return FAULT_NONE;
+    struct buffer unread;
+    buffer_init(&unread, 1024);
+    enum fault fault =
+        tls_server_new(&own, 1, e->options.ticket_keys,
+                       e->options.why != NULL ? e->options.why : &unread, &e->tls[number]);
+    buffer_fini(&unread);
+    if (fault == FAULT_NONE)
+        receiver_use_tls(worker_receiver(e->workers[number]), e->tls[number]);
+    return fault;
+}
+
+static enum fault make_worker(struct engine *e, uint32_t number, const char **part_out)
 {
     struct worker *w;
     enum fault fault = worker_new(e->world, e->options.max_letters, log_for(e), &w);
@@ -147,6 +165,12 @@ static enum fault make_worker(struct engine *e, uint32_t number)
     e->members[e->member_count - 1].is_worker = true;
     fault = worker_equip(w, &e->receiver_settings, &e->deliverer_settings, e->spool,
                          queue_actor(e->queue));
+    if (fault == FAULT_NONE) {
+        *part_out = "TLS";
+        fault = make_tls(e, number);
+    }
+    if (fault == FAULT_NONE)
+        *part_out = "workers";
     for (uint32_t i = 0; i < e->options.listener_count && fault == FAULT_NONE; i++)
         fault = receiver_listen(worker_receiver(w), e->options.listeners[i], false);
     return fault;
@@ -157,7 +181,7 @@ static enum fault make_workers(struct engine *e, const char **part_out)
     struct actor *actors[ENGINE_WORKERS_MAX];
     *part_out = "workers";
     for (uint32_t i = 0; i < e->worker_count; i++) {
-        enum fault fault = make_worker(e, i);
+        enum fault fault = make_worker(e, i, part_out);
         if (fault != FAULT_NONE)
             return fault;
         actors[i] = worker_actor(e->workers[i]);
@@ -255,6 +279,8 @@ void engine_free(struct engine *e)
     control_free(e->control);
     for (uint32_t i = 0; i < e->worker_count; i++)
         worker_free(e->workers[i]);
+    for (uint32_t i = 0; i < e->worker_count; i++)
+        tls_context_free(e->tls[i]);
     resolver_free(e->resolver);
     spool_free(e->spool);
     queue_free(e->queue); /* its letters may still lie with the others */

@@ -31,6 +31,8 @@ struct engine_options {
     uint32_t max_letters;           /* of a turn of any actor; 0: all */
     uint32_t inline_bytes_max;      /* 0: ENVELOPE_INLINE_MAX */
     uint32_t appends_max;           /* of a worker, under way with the spool; 0: plenty */
+    const uint8_t *ticket_keys;     /* TLS_TICKET_KEY_BYTES random bytes; NULL: no TLS */
+    struct buffer *why;             /* says more about a fault of TLS; may be NULL */
     uint64_t secret;                /* random, of the hash tables */
     struct log_sink log_sink;       /* shared by all actors: each flush is one call */
     void (*on_beat)(void *context); /* on the engine actor's thread; may be NULL */

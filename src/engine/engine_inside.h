@@ -13,6 +13,7 @@
 #include "engine/engine.h"
 #include "engine/worker.h"
 #include "queue/queue.h"
+#include "tls/context.h"
 
 #define ENGINE_WORKERS_MAX QUEUE_WORKERS_MAX
 #define ENGINE_MEMBERS_MAX (ENGINE_WORKERS_MAX + DISK_POOL_MAX + 4)
@@ -47,6 +48,7 @@ struct engine {
     struct resolver *resolver;
     struct control *control; /* NULL: none */
     struct worker *workers[ENGINE_WORKERS_MAX];
+    struct tls_context *tls[ENGINE_WORKERS_MAX]; /* of each worker; NULL: none */
     uint32_t worker_count;
     struct member members[ENGINE_MEMBERS_MAX];
     uint32_t member_count;

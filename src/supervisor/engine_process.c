@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "engine/engine.h"
+#include "tls/context.h"
 
 #define STOP_POLL_MS 20
 #define MMAP_BYTES   (512 * 1024)
@@ -36,8 +37,13 @@ static int exit_code_of(enum fault fault)
     return EX_OSERR;
 }
 
-static int sorry(const struct settings *settings, enum fault fault, const char *part)
+static int sorry(const struct settings *settings, enum fault fault, const char *part,
+                 struct span more)
 {
+    if (more.len > 0) {
+        fprintf(stderr, "postrider: %s: %.*s\n", part, SPAN_PRINT(more));
+        return EX_CONFIG;
+    }
     bool is_spool = strcmp(part, "spool") == 0;
     const char *why = fault_text(fault);
     if (is_spool && fault == FAULT_UNREACHABLE)
@@ -92,6 +98,9 @@ int engine_process(struct world *w, const struct settings *settings, const struc
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    uint8_t ticket_keys[TLS_TICKET_KEY_BYTES];
+    struct buffer why;
+    buffer_init(&why, 1024);
     struct engine_options options = {
         .settings = settings,
         .listeners = doors->listeners,
@@ -100,17 +109,20 @@ int engine_process(struct world *w, const struct settings *settings, const struc
         .own = doors->own,
         .own_count = doors->own_count,
         .processors = processors > 0 ? (uint32_t)processors : 1,
+        .ticket_keys = ticket_keys,
+        .why = &why,
         .log_sink = log_file_sink(log_file),
         .on_beat = on_beat,
         .context = &heart,
     };
-    if (getrandom(&options.secret, sizeof options.secret, 0) != sizeof options.secret)
+    if (getrandom(&options.secret, sizeof options.secret, 0) != sizeof options.secret ||
+        getrandom(ticket_keys, sizeof ticket_keys, 0) != sizeof ticket_keys)
         return EX_OSERR;
     struct engine *e;
     const char *part;
     enum fault fault = engine_new(w, &options, &e, &part);
     if (fault != FAULT_NONE)
-        return sorry(settings, fault, part);
+        return sorry(settings, fault, part, buffer_span(&why));
     fault = engine_start(e);
     if (fault != FAULT_NONE) {
         fprintf(stderr, "postrider: cannot start threads: %s\n", fault_text(fault));
