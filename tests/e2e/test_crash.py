@@ -2,6 +2,7 @@
 
 import os
 import random
+import re
 import time
 
 import pytest
@@ -17,11 +18,6 @@ LOAD = ["--sessions", "20", "--messages", "10000000", "--persist", "--rate", "40
 def moment(draw):
     """Somewhere in a second, more often soon after the start."""
     return draw.random() ** 2 * 1.0
-
-
-def repeats_foretold(server):
-    """What the log says may have been delivered before (DESIGN: a SENDING without an outcome)."""
-    return server.log().count("message-repeated")
 
 
 @pytest.mark.parametrize("what", ["engine", "everything"])
@@ -48,12 +44,14 @@ def test_kill_9_under_load(start_postrider, start_sink, start_generator, record_
     ledger = settle(generator, sink, server=server)
     record_property("ledger", str(ledger))
     record_property("restart_s_max", f"{max(restarts):.2f}")
-    print(f"{KILLS} kills: {ledger}; restart at most {max(restarts):.2f} s")
-    assert not ledger.missing, str(ledger)
-    assert sum(ledger.repeats.values()) <= repeats_foretold(server), str(ledger)
+    print(f"{KILLS} kills: {ledger}, {server.repeats_foretold()} foretold; restart at most {max(restarts):.2f} s")
+    ledger.check(server)
     if what == "engine":
-        # Within a second; crash-loop back-off may delay some of a hundred deaths in a row.
-        assert sorted(restarts)[len(restarts) // 2] < 1.0, restarts
+        # Within a second, beside the back-off of deaths in a row, on a machine that is not overloaded.
+        delays = map(int, re.findall(r"child-died .*delay_ms=(\d+)", server.log()))
+        took = sorted(restart - delay / 1000 for restart, delay in zip(restarts, delays))
+        overload = max(1.0, os.getloadavg()[0] / os.cpu_count() / 2)
+        assert took[len(took) // 2] < 1.0 * overload, took
 
 
 def test_kill_9_with_large_messages(start_postrider, start_sink, start_generator):
@@ -70,7 +68,7 @@ def test_kill_9_with_large_messages(start_postrider, start_sink, start_generator
         server.start()
     generator.stop()
     ledger = settle(generator, sink, server=server)
-    assert not ledger.missing, str(ledger)
+    ledger.check(server)
     server.wait_drained(60)
 
 
@@ -88,7 +86,7 @@ def test_many_recipients_survive(start_postrider, start_sink, start_generator):
         time.sleep(0.5)
     generator.stop()
     ledger = settle(generator, sink, server=server)
-    assert not ledger.missing, str(ledger)
+    ledger.check(server)
 
 
 def test_two_servers_never_share_a_spool(start_postrider, folder):

@@ -1,6 +1,7 @@
 """postrider itself. The only place of the tests that knows its configuration and command line."""
 
 import os
+import re
 import signal
 import smtplib
 import subprocess
@@ -26,7 +27,7 @@ class Postrider:
         self.relay_from = "127.0.0.0/8"
         self.spool = spool or self.folder / "spool"
         self.control = self.folder / "control"
-        self.extra = extra
+        self.extra = extra + "log { level info }\n"
         self.binary = binary
         self.environment = environment
         self.config = self.folder / "postrider.conf"
@@ -129,6 +130,27 @@ class Postrider:
 
     def log(self):
         return self.program.said(1 << 24)
+
+    def repeats_foretold(self):
+        """
+        Deliveries that the log names as possible repeats: a final dot without an outcome before a
+        crash, and a connection lost between the final dot and its reply (RFC 1047).
+        """
+        said = self.program.output.read_text(errors="replace")
+        return said.count(" message-repeated ") + sum(
+            1 for line in said.splitlines() if " message-deferred " in line and " in-doubt=1" in line)
+
+    def revived(self):
+        """Messages delivered after their end was durable (message-done, logged at level info)."""
+        done, again = set(), []
+        with open(self.program.output, errors="replace") as lines:
+            for line in lines:
+                found = re.search(r" message-(done|delivered) id=(\S+)", line)
+                if found and found[1] == "done":
+                    done.add(found[2])
+                elif found and found[2] in done:
+                    again.append(found[2])
+        return again
 
     def rss_kib(self):
         with open(f"/proc/{self.engine()}/status") as status:

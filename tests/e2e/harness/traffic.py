@@ -109,6 +109,24 @@ class Ledger:
         self.missing = sorted(set(acknowledged) - set(received))
         self.repeats = {name: count - 1 for name, count in received.items() if count > 1}
 
+    def check(self, server, forgets=False):
+        """
+        Nothing is lost; nothing is delivered after its end was durable; and no more came twice than
+        the log of `server` foretold. A power cut takes with it what would have foretold
+        (SENDING is written and not synced), unless the disk `forgets` nothing.
+        """
+        assert not self.missing, str(self)
+        revived = server.revived()
+        assert not revived, f"delivered after their end: {revived[:5]}"
+        foretold = server.repeats_foretold()
+        # Of a message with many recipients all that were in one transaction come again together.
+        messages = collections.Counter()
+        for name, count in self.repeats.items():
+            message = name.partition(" ")[0]
+            messages[message] = max(messages[message], count)
+        repeats = sum(messages.values())
+        assert forgets or repeats <= foretold, f"{self}, {foretold} foretold"
+
     def __str__(self):
         return (f"{len(self.acknowledged)} acknowledged, {len(self.received)} received, "
                 f"{len(self.missing)} missing {self.missing[:5]}, "
