@@ -27,7 +27,7 @@ class Postrider:
         self.relay_from = "127.0.0.0/8"
         self.spool = spool or self.folder / "spool"
         self.control = self.folder / "control"
-        self.extra = extra + "log { level info }\n"
+        self.extra = extra if "log {" in extra else extra + "log { level info }\n"
         self.binary = binary
         self.environment = environment
         self.config = self.folder / "postrider.conf"
