@@ -61,8 +61,7 @@ bool dispatch_ready(struct queue *q, struct recipient *r)
     /* Nothing is sent there for some time: its content need not stay in memory. */
     if (d->site->state != SITE_WELL)
         fresh_drop(&q->fresh, m);
-    queue_look_by(q, m,
-                  retry_mono_of_wall(&q->clock, m->arrival_wall_ms + q->settings.lifetime_ms));
+    queue_look_by(q, m, outcome_over_ms(q, m));
     dispatch_hungry(q, d->site);
     return true;
 }

@@ -215,6 +215,8 @@ void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
 void outcome_stuck(struct queue *q, struct recipient *r, enum held_reason reason);
 bool outcome_expired(struct queue *q, struct recipient *r,
                      const struct mail_object *mail); /* false: no memory, nothing was done */
+/* When its lifetime is over. */
+int64_t outcome_over_ms(const struct queue *q, struct message *m);
 /* Is its time over, and has it been tried in this era? */
 bool outcome_is_over(const struct queue *q, const struct recipient *r);
 /* The only writer of a standing. */

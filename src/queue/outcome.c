@@ -20,13 +20,17 @@ static int64_t arrival_wall_ms(const struct queue *q, struct message *m)
     return m->arrival_wall_ms;
 }
 
+int64_t outcome_over_ms(const struct queue *q, struct message *m)
+{
+    return retry_mono_of_wall(&q->clock, arrival_wall_ms(q, m) + q->settings.lifetime_ms);
+}
+
 bool outcome_is_over(const struct queue *q, const struct recipient *r)
 {
     const struct site *s = r->destination == NULL ? NULL : r->destination->site;
     uint8_t era = q->clock.era;
     bool was_tried = r->era == era || (s != NULL && s->state != SITE_WELL && s->fault_era == era);
-    return was_tried &&
-           retry_is_over(&q->clock, arrival_wall_ms(q, message_of(r)), q->settings.lifetime_ms);
+    return was_tried && outcome_over_ms(q, message_of(r)) <= q->clock.mono_ms;
 }
 
 static struct span address_of(const struct recipient *r, const struct mail_object *mail)

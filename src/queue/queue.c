@@ -37,7 +37,7 @@ struct actor *queue_next_worker(struct queue *q)
 /* Those that wait for their turn at a site that is away may have waited for too long. */
 static void expire(struct queue *q, struct message *m)
 {
-    if (m->moving == 0 || !retry_is_over(&q->clock, m->arrival_wall_ms, q->settings.lifetime_ms))
+    if (m->moving == 0 || outcome_over_ms(q, m) > q->clock.mono_ms)
         return;
     struct work *w = save_work(q, m);
     for (uint32_t i = 0; i < m->recipient_count && w != NULL; i++) {
@@ -52,10 +52,10 @@ static void expire(struct queue *q, struct message *m)
 }
 
 /* When the message has to be looked at next. Always later than now. */
-static int64_t next_look_ms(const struct queue *q, const struct message *m)
+static int64_t next_look_ms(const struct queue *q, struct message *m)
 {
     int64_t now_ms = q->clock.mono_ms;
-    int64_t over_ms = retry_mono_of_wall(&q->clock, m->arrival_wall_ms + q->settings.lifetime_ms);
+    int64_t over_ms = outcome_over_ms(q, m);
     if (over_ms <= now_ms) /* but it was not tried in this era, or its turn is about to come */
         over_ms = now_ms + QUEUE_TROUBLE_MAX_MS;
     int64_t next_ms = m->moving > 0 ? over_ms : RETRY_NEVER;

@@ -53,8 +53,3 @@ int64_t retry_delay_ms(int64_t first_ms, int64_t max_ms, uint32_t attempts, uint
     delay_ms += (int64_t)(random % (uint64_t)(2 * spread_ms + 1)) - spread_ms;
     return delay_ms < 1 ? 1 : delay_ms;
 }
-
-bool retry_is_over(const struct retry_clock *c, int64_t arrival_wall_ms, int64_t lifetime_ms)
-{
-    return c->wall_ms - clamp(arrival_wall_ms) >= lifetime_ms;
-}

@@ -34,7 +34,4 @@ int64_t retry_wall_of_mono(const struct retry_clock *c, int64_t mono_ms);
  */
 int64_t retry_delay_ms(int64_t first_ms, int64_t max_ms, uint32_t attempts, uint32_t random);
 
-/* Has more than `lifetime_ms` passed since `arrival_wall_ms`? */
-bool retry_is_over(const struct retry_clock *c, int64_t arrival_wall_ms, int64_t lifetime_ms);
-
 #endif

@@ -93,24 +93,12 @@ static void eras_begin_with_jumps(void **state)
     }
 }
 
-static void lifetimes_end(void **state)
-{
-    (void)state;
-    struct retry_clock c;
-    retry_clock_init(&c, 0, 1795000000000);
-    assert_false(retry_is_over(&c, c.wall_ms - 999, 1000));
-    assert_true(retry_is_over(&c, c.wall_ms - 1000, 1000));
-    assert_false(retry_is_over(&c, c.wall_ms + 1000, 1000)); /* the clock went back */
-    assert_false(retry_is_over(&c, INT64_MAX, 1000));
-    assert_true(retry_is_over(&c, INT64_MIN, 1000));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delays_double_up_to_the_most), cmocka_unit_test(delays_at_the_limits),
         cmocka_unit_test(programmers_errors),           cmocka_unit_test(clocks_are_converted),
-        cmocka_unit_test(eras_begin_with_jumps),        cmocka_unit_test(lifetimes_end),
+        cmocka_unit_test(eras_begin_with_jumps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -303,6 +303,23 @@ static void wall_clock_goes_back(void **state)
     house_free(h);
 }
 
+/* The same for those that only wait for a site that is away. */
+static void wall_clock_goes_back_while_away(void **state)
+{
+    (void)state;
+    struct house *h = house();
+    h->sites[site_seen(h, SPAN("mx.b.test:25"))].is_down = true;
+    for (int i = 0; i < 100; i++)
+        (void)house_accept(h, "a@a.test", "x@b.test");
+    house_run(h, MINUTE);
+    machine_wall_jump(h->machine, -INT64_C(400) * 24 * 3600 * 1000);
+    house_run(h, 11 * DAY);
+    assert_int_equal(house_counts(h).messages, 0);
+    assert_int_equal(house_counts(h).expired, 100);
+    house_stop(h);
+    house_free(h);
+}
+
 static void nobody_to_tell(void **state)
 {
     (void)state;
@@ -1027,6 +1044,7 @@ int main(void)
         cmocka_unit_test(wall_clock_jumps),
         cmocka_unit_test(wall_clock_jumps_while_away),
         cmocka_unit_test(wall_clock_goes_back),
+        cmocka_unit_test(wall_clock_goes_back_while_away),
         cmocka_unit_test(nobody_to_tell),
         cmocka_unit_test(no_domain),
         cmocka_unit_test(disk_fails_for_a_while),
