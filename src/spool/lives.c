@@ -460,8 +460,10 @@ static struct life *prepare_first(struct spool *s, enum fault *fault)
         return NULL;
     run_prepare(&l->task.job);
     *fault = l->fault;
-    if (l->fault != FAULT_NONE)
+    if (l->fault != FAULT_NONE) {
+        life_enter(l, LIFE_TRIMMING); /* later, should there be another one for the tail */
         return NULL;
+    }
     life_enter(l, LIFE_FREE);
     return l;
 }

@@ -364,7 +364,7 @@ static inline uint64_t model_live_bytes(const struct model *model)
         const struct model_message *m = &model->messages[i];
         if (!model_lives(m))
             continue;
-        bytes += RECORD_HEADER_BYTES + m->payload_bytes;
+        bytes += 2 * RECORD_HEADER_BYTES + m->payload_bytes; /* with a SENDING */
         if (m->version_asked > 0)
             bytes += RECORD_HEADER_BYTES + m->state_bytes;
     }
