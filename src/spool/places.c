@@ -57,14 +57,16 @@ static uint32_t bucket_of(const struct places *p, struct id id)
     return at < p->bucket_count ? at : hash & (half - 1);
 }
 
-struct placed *places_find(const struct places *p, struct id id)
+static struct placed *find_in(const struct places *p, uint32_t at, struct id id)
 {
-    if (p->count == 0)
-        return NULL;
-    uint32_t at = *bucket(p, bucket_of(p, id));
     while (at != PLACE_NOWHERE && !id_equal(entry(p, at)->id, id))
         at = entry(p, at)->next;
     return at == PLACE_NOWHERE ? NULL : entry(p, at);
+}
+
+struct placed *places_find(const struct places *p, struct id id)
+{
+    return p->count == 0 ? NULL : find_in(p, *bucket(p, bucket_of(p, id)), id);
 }
 
 /* Appends a pointer to a table that grows by doubling: it is small, a pointer a chunk. */
@@ -108,47 +110,65 @@ static bool add_buckets(struct places *p)
     return done;
 }
 
+static bool has_first_bucket(struct places *p)
+{
+    if (p->bucket_count > 0)
+        return true;
+    if (!add_buckets(p))
+        return false;
+    p->bucket_count = 1;
+    *bucket(p, 0) = PLACE_NOWHERE;
+    return true;
+}
+
 bool places_reserve(struct places *p, uint32_t more)
 {
-    if (p->bucket_count == 0) {
-        if (!add_buckets(p))
-            return false;
-        p->bucket_count = 1;
-        *bucket(p, 0) = PLACE_NOWHERE;
-    }
+    if (!has_first_bucket(p))
+        return false;
     while ((uint64_t)p->chunk_count * CHUNK_ENTRIES - p->count < more)
         if (p->chunk_count >= ENTRIES_MAX / CHUNK_ENTRIES || !add_chunk(p))
             return false;
     return true;
 }
 
-static void link_in(struct places *p, uint32_t at)
+static void link_in(struct places *p, uint32_t *head, uint32_t at)
 {
-    uint32_t *head = bucket(p, bucket_of(p, entry(p, at)->id));
     entry(p, at)->next = *head;
     *head = at;
 }
 
-/* Without memory for another bucket the chains grow longer, and nothing worse happens. */
-static void split_one(struct places *p)
+/* Without memory for another bucket (false) the chains grow longer, and nothing worse happens. */
+static bool split_one(struct places *p)
 {
     if (p->bucket_count == p->bucket_chunk_count * CHUNK_BUCKETS && !add_buckets(p))
-        return;
+        return false;
     uint32_t from = p->bucket_count - power_below(p->bucket_count);
     uint32_t at = *bucket(p, from);
     *bucket(p, from) = PLACE_NOWHERE;
     *bucket(p, p->bucket_count++) = PLACE_NOWHERE;
     while (at != PLACE_NOWHERE) {
         uint32_t next = entry(p, at)->next;
-        link_in(p, at);
+        link_in(p, bucket(p, bucket_of(p, entry(p, at)->id)), at);
         at = next;
     }
+    return true;
+}
+
+void places_expect(struct places *p, uint64_t count)
+{
+    if (count > ENTRIES_MAX)
+        count = ENTRIES_MAX;
+    if (!has_first_bucket(p))
+        return;
+    while (p->bucket_count < count && split_one(p))
+        continue;
 }
 
 struct placed *places_add(struct places *p, struct id id)
 {
-    check(places_find(p, id) == NULL);
     check((uint64_t)p->chunk_count * CHUNK_ENTRIES > p->count);
+    uint32_t *head = bucket(p, bucket_of(p, id));
+    check(find_in(p, *head, id) == NULL);
     uint32_t at = p->first_free;
     if (at == PLACE_NOWHERE)
         at = p->used++;
@@ -158,10 +178,10 @@ struct placed *places_add(struct places *p, struct id id)
                                     .base_segment = PLACE_NOWHERE,
                                     .state_segment = PLACE_NOWHERE,
                                     .sending_segment = PLACE_NOWHERE};
-    link_in(p, at);
+    link_in(p, head, at);
     p->count++;
     if (p->count > p->bucket_count)
-        split_one(p);
+        (void)split_one(p);
     return entry(p, at);
 }
 

@@ -43,6 +43,8 @@ void places_fini(struct places *p);
 struct placed *places_find(const struct places *p, struct id id); /* NULL: unknown */
 /* Memory for `more` further messages, so that places_add cannot fail. False: none. */
 __attribute__((warn_unused_result)) bool places_reserve(struct places *p, uint32_t more);
+/* That so many will come: the table need not grow step by step. Without memory it does. */
+void places_expect(struct places *p, uint64_t count);
 /* A message that is not there yet (checked), in no place; room for it was reserved (checked). */
 struct placed *places_add(struct places *p, struct id id);
 void places_remove(struct places *p, struct placed *placed);

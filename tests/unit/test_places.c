@@ -110,6 +110,32 @@ static void a_million_within_60_mb(void **state)
     places_fini(&p);
 }
 
+static void what_is_expected_may_come_or_not(void **state)
+{
+    (void)state;
+    struct places p;
+    for (uint32_t expected = 0; expected <= 40000; expected += 20000) {
+        places_init(&p);
+        if (expected == 40000) { /* some are there already */
+            assert_true(places_reserve(&p, 100));
+            for (uint32_t n = 30000; n < 30100; n++)
+                places_add(&p, id_of(n));
+        }
+        places_expect(&p, expected);
+        size_t before = places_memory_bytes(&p);
+        places_expect(&p, expected / 2);
+        assert_int_equal(places_memory_bytes(&p), before);
+        assert_null(places_find(&p, id_of(1)));
+        assert_true(places_reserve(&p, 30000));
+        for (uint32_t n = 0; n < 30000; n++)
+            places_add(&p, id_of(n));
+        for (uint32_t n = 0; n < 30000; n++)
+            assert_non_null(places_find(&p, id_of(n)));
+        assert_true((places_find(&p, id_of(30001)) != NULL) == (expected == 40000));
+        places_fini(&p);
+    }
+}
+
 static void add_twice(void)
 {
     struct places p;
@@ -137,9 +163,13 @@ static void misuse_aborts(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_has_nothing),      cmocka_unit_test(added_is_found_and_in_no_place),
-        cmocka_unit_test(agrees_with_a_model),    cmocka_unit_test(entries_stay_where_they_are),
-        cmocka_unit_test(a_million_within_60_mb), cmocka_unit_test(misuse_aborts),
+        cmocka_unit_test(empty_has_nothing),
+        cmocka_unit_test(added_is_found_and_in_no_place),
+        cmocka_unit_test(agrees_with_a_model),
+        cmocka_unit_test(entries_stay_where_they_are),
+        cmocka_unit_test(a_million_within_60_mb),
+        cmocka_unit_test(misuse_aborts),
+        cmocka_unit_test(what_is_expected_may_come_or_not),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
