@@ -177,7 +177,8 @@ static uint32_t digest_places(uint32_t crc, const struct recovery *r)
 static uint32_t digest(struct disk *d)
 {
     struct recovery *r;
-    uint32_t crc = 0, segments, count;
+    struct recovered_batch batch;
+    uint32_t crc = 0, segments;
     enum fault fault = recovery_look(d, &r);
     if (fault != FAULT_NONE)
         return fault;
@@ -186,16 +187,20 @@ static uint32_t digest(struct disk *d)
         check(recovery_scan(r, i) == FAULT_NONE);
     check(recovery_resolve(r) == FAULT_NONE);
     crc = digest_places(crc, r);
+    check(recovered_batch_init(&batch));
     for (uint32_t i = 0; i < segments; i++) {
-        const struct recovered_message *messages;
-        check(recovery_messages(r, i, &messages, &count) == FAULT_NONE);
-        for (uint32_t m = 0; m < count; m++)
-            crc = digest_message(crc, &messages[m]);
+        struct recovery_position at = {0};
+        do {
+            check(recovery_messages(r, i, &at, &batch) == FAULT_NONE);
+            for (uint32_t m = 0; m < batch.message_count; m++)
+                crc = digest_message(crc, &batch.messages[m]);
+        } while (batch.place_count > 0);
         const uint32_t told[] = {s[i].damage_count, s[i].live_records, (uint32_t)s[i].live_bytes};
         crc = crc32c(crc, span_of(told, sizeof told));
         if (s[i].waits_for_count > 0)
             crc = crc32c(crc, span_of(s[i].waits_for, s[i].waits_for_count * sizeof(uint32_t)));
     }
+    recovered_batch_fini(&batch);
     recovery_free(r);
     return crc;
 }

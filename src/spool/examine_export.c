@@ -16,6 +16,7 @@
 struct exporting {
     struct examined e;
     const char *to;
+    struct recovered_batch batch;
     uint8_t *image; /* of the segment at hand */
     size_t image_len;
     uint64_t exported, failed;
@@ -191,18 +192,20 @@ static void export_message(struct exporting *x, const struct recovered_segment *
 static enum fault export_segment(struct exporting *x, uint32_t i)
 {
     const struct recovered_segment *s = &x->e.segments[i];
-    const struct recovered_message *messages;
-    uint32_t count = 0;
-    enum fault fault = recovery_messages(x->e.recovery, i, &messages, &count);
-    if (fault != FAULT_NONE || count == 0)
-        return fault;
-    fault = segment_image(x->e.disk, s->number, &x->image, &x->image_len);
-    if (fault != FAULT_NONE)
-        return fault;
-    for (uint32_t m = 0; m < count; m++)
-        export_message(x, s, &messages[m]);
+    struct recovery_position at = {0};
+    enum fault fault;
+    while ((fault = recovery_messages(x->e.recovery, i, &at, &x->batch)) == FAULT_NONE &&
+           x->batch.place_count > 0) {
+        if (x->image == NULL)
+            fault = segment_image(x->e.disk, s->number, &x->image, &x->image_len);
+        if (fault != FAULT_NONE)
+            return fault;
+        for (uint32_t m = 0; m < x->batch.message_count; m++)
+            export_message(x, s, &x->batch.messages[m]);
+    }
     free(x->image);
-    return FAULT_NONE;
+    x->image = NULL;
+    return fault;
 }
 
 enum fault examine_export(struct world *w, const char *path, const char *to, FILE *out)
@@ -211,6 +214,8 @@ enum fault examine_export(struct world *w, const char *path, const char *to, FIL
     enum fault fault = examine_open(&x.e, w, path, out, true);
     if (fault == FAULT_NONE)
         fault = examine_recover(&x.e);
+    if (fault == FAULT_NONE && !recovered_batch_init(&x.batch))
+        fault = examine_tell(&x.e, "messages", FAULT_NO_MEMORY);
     if (fault == FAULT_NONE && mkdir(to, 0700) != 0 && errno != EEXIST)
         fault = examine_tell(&x.e, to, fault_of_errno(errno));
     for (uint32_t i = 0; fault == FAULT_NONE && i < x.e.segment_count; i++)
@@ -225,6 +230,7 @@ enum fault examine_export(struct world *w, const char *path, const char *to, FIL
                     damages);
         fault = x.failed > 0 || damages > 0 ? FAULT_DAMAGED : FAULT_NONE;
     }
+    recovered_batch_fini(&x.batch);
     examine_close(&x.e);
     return fault;
 }

@@ -183,17 +183,26 @@ static void verify_message(struct verification *v, const struct recovered_messag
         verify_content(v, m);
 }
 
+static enum fault verify_messages_of(struct verification *v, uint32_t i, struct recovered_batch *b)
+{
+    struct recovery_position at = {0};
+    enum fault fault;
+    while ((fault = recovery_messages(v->e.recovery, i, &at, b)) == FAULT_NONE &&
+           b->place_count > 0)
+        for (uint32_t m = 0; m < b->message_count; m++)
+            verify_message(v, &b->messages[m]);
+    return fault;
+}
+
 static enum fault verify_messages(struct verification *v)
 {
+    struct recovered_batch batch = {0};
     enum fault fault = examine_recover(&v->e);
-    for (uint32_t i = 0; fault == FAULT_NONE && i < v->e.segment_count; i++) {
-        const struct recovered_message *messages;
-        uint32_t count = 0;
-        fault =
-            examine_tell(&v->e, "messages", recovery_messages(v->e.recovery, i, &messages, &count));
-        for (uint32_t m = 0; fault == FAULT_NONE && m < count; m++)
-            verify_message(v, &messages[m]);
-    }
+    if (fault == FAULT_NONE && !recovered_batch_init(&batch))
+        fault = examine_tell(&v->e, "messages", FAULT_NO_MEMORY);
+    for (uint32_t i = 0; fault == FAULT_NONE && i < v->e.segment_count; i++)
+        fault = examine_tell(&v->e, "messages", verify_messages_of(v, i, &batch));
+    recovered_batch_fini(&batch);
     for (size_t at = 0; fault == FAULT_NONE && recovery_orphan(v->e.recovery, &at) != NULL;)
         v->orphans++;
     return fault;

@@ -157,6 +157,14 @@ static enum fault open_all(struct recovery *r)
     return fault;
 }
 
+/* Whoever chose the reply texts does not know the name of our spool. */
+static uint64_t secret_of(struct id spool_id)
+{
+    uint64_t secret;
+    memcpy(&secret, spool_id.bytes + sizeof spool_id.bytes - sizeof secret, sizeof secret);
+    return secret;
+}
+
 static enum fault open_recovery(struct disk *d, bool look_only, struct recovery **recovery_out)
 {
     struct recovery *r = calloc(1, sizeof *r);
@@ -169,12 +177,13 @@ static enum fault open_recovery(struct disk *d, bool look_only, struct recovery 
     buffer_init(&r->copies, COPIES_BYTES_MAX);
     recover_table_init(&r->table);
     pair_set_init(&r->waits);
-    arena_init(&r->arena, RECOVERY_ARENA_BYTES);
+    state_pool_init(&r->states, 0);
     enum fault fault = open_all(r);
     if (fault != FAULT_NONE) {
         recovery_free(r);
         return fault;
     }
+    state_pool_init(&r->states, secret_of(r->spool_id));
     *recovery_out = r;
     return FAULT_NONE;
 }
@@ -193,18 +202,15 @@ void recovery_free(struct recovery *r)
 {
     if (r == NULL)
         return;
-    for (uint32_t i = 0; r->scanned != NULL && i < r->segment_count; i++)
-        index_free(r->scanned[i].index);
+    index_free(r->index);
     recover_table_fini(&r->table);
+    state_pool_fini(&r->states);
     pair_set_fini(&r->waits);
-    arena_fini(&r->arena);
     buffer_fini(&r->listed_segments);
     buffer_fini(&r->listed_files);
     buffer_fini(&r->copies);
     free(r->scanned);
     free(r->waits_for);
-    free(r->messages);
-    free(r->gathered);
     free(r);
 }
 
@@ -226,45 +232,21 @@ const struct recovered_segment *recovery_segments(const struct recovery *r, uint
     return r->segments;
 }
 
-/* The cache of index files -------------------------------------------------------------------- */
-
-static void evict(struct recovery *r, uint32_t i)
+enum fault recovery_index(struct recovery *r, uint32_t i, struct index **index_out)
 {
-    r->cache_bytes -= index_bytes(r->scanned[i].index).len;
-    index_free(r->scanned[i].index);
-    r->scanned[i].index = NULL;
-}
-
-/* Down to the limit, the longest unused first; never `first` and `second`, which are in use. */
-static void shrink_cache(struct recovery *r, uint32_t first, uint32_t second)
-{
-    while (r->cache_bytes > RECOVERY_CACHE_BYTES) {
-        uint32_t oldest = NOBODY;
-        for (uint32_t i = 0; i < r->segment_count; i++) {
-            bool may = r->scanned[i].index != NULL && i != first && i != second;
-            if (may && (oldest == NOBODY || r->scanned[i].used_at < r->scanned[oldest].used_at))
-                oldest = i;
-        }
-        if (oldest == NOBODY)
-            return;
-        evict(r, oldest);
-    }
-}
-
-enum fault recovery_index(struct recovery *r, uint32_t i, uint32_t keep, struct index **index_out)
-{
-    struct scanned *c = &r->scanned[i];
     const struct recovered_segment *s = &r->segments[i];
-    c->used_at = ++r->uses;
-    if (c->index == NULL) {
-        enum fault fault = r->look_only ? index_look(r->disk, s->number, s->epoch, &c->index)
-                                        : index_read(r->disk, s->number, s->epoch, &c->index);
+    if (r->index != NULL && r->index_segment != i) {
+        index_free(r->index);
+        r->index = NULL;
+    }
+    if (r->index == NULL) {
+        enum fault fault = r->look_only ? index_look(r->disk, s->number, s->epoch, &r->index)
+                                        : index_read(r->disk, s->number, s->epoch, &r->index);
         if (fault != FAULT_NONE)
             return fault == FAULT_NO_MEMORY ? fault : FAULT_DISK_ERROR;
-        r->cache_bytes += index_bytes(c->index).len;
-        shrink_cache(r, i, keep);
+        r->index_segment = i;
     }
-    *index_out = c->index;
+    *index_out = r->index;
     return FAULT_NONE;
 }
 
@@ -300,15 +282,21 @@ static bool take_base(struct recovery *r, struct found *f, const struct found_pl
     return true;
 }
 
-static void take_state(struct recovery *r, struct found *f, const struct found_place *place,
+static bool take_state(struct recovery *r, struct found *f, const struct found_place *place,
                        const struct index_entry *e)
 {
+    struct pooled_state payload;
     bool newer = f->state.bytes == 0 || e->version > f->version ||
                  (e->version == f->version && is_later_place(r, place, &f->state));
-    if (newer) {
-        f->state = *place;
-        f->version = e->version;
-    }
+    if (!newer)
+        return true;
+    if (!state_pool_put(&r->states, e->payload, &payload))
+        return false;
+    state_pool_drop(&r->states, &f->state_payload);
+    f->state_payload = payload;
+    f->state = *place;
+    f->version = e->version;
+    return true;
 }
 
 static void take_sending(struct recovery *r, struct found *f, const struct found_place *place)
@@ -339,8 +327,7 @@ static bool take_entry(struct recovery *r, uint32_t segment, const struct index_
         return take_base(r, f, &place, e);
     case RECORD_OUTCOME:
     case RECORD_CONTROL:
-        take_state(r, f, &place, e);
-        break;
+        return take_state(r, f, &place, e);
     case RECORD_SENDING:
         take_sending(r, f, &place);
         break;
@@ -361,7 +348,7 @@ enum fault recovery_scan(struct recovery *r, uint32_t i)
     struct index_entry e;
     if (s->is_free || s->is_broken || r->scanned[i].done)
         return FAULT_NONE;
-    enum fault fault = recovery_index(r, i, i, &x);
+    enum fault fault = recovery_index(r, i, &x);
     if (fault != FAULT_NONE)
         return fault;
     size_t at = 0, entry_at = 0;
@@ -398,8 +385,9 @@ static void add_live(struct recovery *r, const struct found_place *place)
     r->segments[place->segment].live_records++;
 }
 
-static bool resolve_message(struct recovery *r, const struct found *f)
+static bool resolve_message(struct recovery *r, uint32_t i)
 {
+    struct found *f = recover_table_at(&r->table, i);
     if (f->base.bytes == 0) {
         r->counts.leftovers++;
     } else if (f->has_done) {
@@ -409,7 +397,8 @@ static bool resolve_message(struct recovery *r, const struct found *f)
     } else {
         r->counts.living++;
         r->counts.sending += recovery_is_sending(r, f);
-        r->scanned[f->base.segment].base_count++;
+        f->next = r->scanned[f->base.segment].first;
+        r->scanned[f->base.segment].first = i;
         add_live(r, &f->base);
         add_live(r, &f->state);
         if (recovery_is_sending(r, f))
@@ -448,7 +437,7 @@ static void unresolve(struct recovery *r)
     pair_set_fini(&r->waits);
     r->counts = (struct recovery_counts){0};
     for (uint32_t i = 0; i < r->segment_count; i++) {
-        r->scanned[i].base_count = 0;
+        r->scanned[i].first = NOBODY;
         r->segments[i].live_bytes = 0;
         r->segments[i].live_records = 0;
     }
@@ -462,8 +451,8 @@ enum fault recovery_resolve(struct recovery *r)
         check(r->scanned[i].done || r->segments[i].is_free || r->segments[i].is_broken);
     unresolve(r);
     bool ok = true;
-    for (uint32_t i = 0; ok && i < r->table.count; i++)
-        ok = resolve_message(r, recover_table_at(&r->table, i));
+    for (uint32_t i = r->table.count; ok && i > 0; i--) /* so that the first comes first */
+        ok = resolve_message(r, i - 1);
     const struct copy *copies = (const void *)r->copies.data;
     r->counts.copies = r->copies.len / sizeof *copies;
     for (size_t i = 0; ok && i < r->counts.copies; i++)
@@ -478,7 +467,7 @@ static struct place place_told(const struct recovery *r, const struct found_plac
     return (struct place){r->segments[p->segment].number, p->offset, p->bytes};
 }
 
-static struct recovered_place tell(const struct recovery *r, const struct found *f)
+struct recovered_place recovery_tell_place(const struct recovery *r, const struct found *f)
 {
     struct recovered_place p = {.id = f->id,
                                 .version = f->version,
@@ -496,7 +485,7 @@ bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place
     while (*at < r->table.count) {
         const struct found *f = recover_table_at(&r->table, (uint32_t)(*at)++);
         if (recovery_lives(f)) {
-            *place_out = tell(r, f);
+            *place_out = recovery_tell_place(r, f);
             return true;
         }
     }
@@ -508,7 +497,7 @@ bool recovery_place_of(const struct recovery *r, struct id id, struct recovered_
     const struct found *f = recover_table_get(&r->table, id);
     if (f == NULL || !recovery_lives(f))
         return false;
-    *place_out = tell(r, f);
+    *place_out = recovery_tell_place(r, f);
     return true;
 }
 
@@ -530,15 +519,51 @@ static bool has_damage(const struct recovery *r)
     return false;
 }
 
+static bool is_orphan(const struct recovery *r, const struct content_file *file)
+{
+    const struct found *f = recover_table_get(&r->table, file->id);
+    return f == NULL || !recovery_lives(f) || !f->in_file;
+}
+
 const char *recovery_orphan(const struct recovery *r, size_t *at)
 {
     if (has_damage(r))
         return NULL;
     while (*at < r->content_file_count) {
         const struct content_file *file = &r->content_files[(*at)++];
-        const struct found *f = recover_table_get(&r->table, file->id);
-        if (f == NULL || !recovery_lives(f) || !f->in_file)
+        if (r->gives_once || is_orphan(r, file)) /* only orphans are left then */
             return file->name;
     }
     return NULL;
+}
+
+static void keep_orphans(struct recovery *r)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < r->content_file_count; i++)
+        if (is_orphan(r, &r->content_files[i]))
+            r->content_files[kept++] = r->content_files[i];
+    r->content_file_count = kept;
+}
+
+void recovery_give_once(struct recovery *r)
+{
+    if (r->gives_once)
+        return;
+    check(r->waits_for != NULL);
+    keep_orphans(r);
+    r->gives_once = true;
+    index_free(r->index);
+    r->index = NULL;
+    buffer_fini(&r->copies);
+    recover_table_forget_ids(&r->table);
+    for (uint32_t i = 0, count = r->table.count; i < count; i++)
+        if (!recovery_lives(recover_table_at(&r->table, i)))
+            recovery_drop(r, i);
+}
+
+void recovery_drop(struct recovery *r, uint32_t i)
+{
+    state_pool_drop(&r->states, &recover_table_at(&r->table, i)->state_payload);
+    recover_table_drop(&r->table, i);
 }

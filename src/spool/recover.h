@@ -4,14 +4,14 @@
  *
  * recovery_open lists the files and reads the segments' headers: enough to begin a new epoch and to
  * accept. The rest runs on the disk pool beside it, a segment at a time: recovery_scan of each live
- * segment, then recovery_resolve, then recovery_next gives the messages that live, a segment's
- * worth at a time, for the queue. What a killed process left written and not synced is made durable
+ * segment, then recovery_resolve, then recovery_messages gives the messages that live, a batch at a
+ * time, for the queue. What a killed process left written and not synced is made durable
  * before it is believed: names, headers of free segments (recovery_open), and the last batch of a
  * segment without an index (index_read, which then writes one). Nothing else on disk is changed;
  * content files that no message names are listed to be unlinked. One thread at a time. Limits:
- * about 70 bytes of memory for each message that left a trace, dead or alive, and
- * RECOVERY_CACHE_BYTES of index files. Everything read is doubted: what is not as it should be is
- * counted as damage and left where it is.
+ * about 100 bytes of memory for each message that left a trace, dead or alive, the newest states
+ * (state_pool.h), and the index of one segment. Everything read is doubted: what is not as it
+ * should be is counted as damage and left where it is.
  */
 #ifndef SPOOL_RECOVER_H
 #define SPOOL_RECOVER_H
@@ -19,8 +19,7 @@
 #include "spool/index.h"
 #include "spool/recovered.h"
 
-#define RECOVERY_CACHE_BYTES (128u * 1024 * 1024)
-#define RECOVERY_ARENA_BYTES (512u * 1024 * 1024) /* for the envelopes of one segment */
+#define RECOVERY_BATCH_MESSAGES 4096u
 
 struct recovery;
 
@@ -90,16 +89,39 @@ bool recovery_place(const struct recovery *r, size_t *at, struct recovered_place
 bool recovery_place_of(const struct recovery *r, struct id id, struct recovered_place *place_out);
 uint64_t recovery_message_count(const struct recovery *r); /* that live */
 struct recovery_counts recovery_counts(const struct recovery *r);
+
+/* Messages given at once, with where they lie, and the memory of both. */
+struct recovered_batch {
+    struct recovered_message *messages;
+    struct recovered_place *places; /* of these, and of those whose envelope is damaged */
+    uint32_t message_count, place_count;
+    struct arena arena;
+};
+must_use bool recovered_batch_init(struct recovered_batch *b); /* false: no memory */
+void recovered_batch_fini(struct recovered_batch *b);          /* also of one that is all zero */
+
+/* How far the messages of a segment have been given; all zero: none yet. */
+struct recovery_position {
+    bool has_begun;
+    uint32_t next;
+};
+
 /*
- * The messages that live, whose newest base lies in segment i; valid until the next call. Reads
- * its index again, so that not all envelopes are in memory at once (and those of the states that
- * lie elsewhere). A message whose base is no envelope is counted as damage and left out (its place
- * stays taken, so it stays on the disk); one whose state does not fit to its envelope is counted
- * and given as if all its recipients waited. DISK_ERROR (may be tried again), NO_MEMORY.
+ * The next of the messages that live and whose newest base lies in segment i; without any place in
+ * the batch: there are no more. `at` and the batch are the caller's. Reads the segment's index
+ * again, so that not all envelopes are in memory at once; the states are, since the scan. A message
+ * whose base is no envelope is counted as damage and left out (its place is given, so it stays on
+ * the disk); one whose state does not fit to its envelope is counted and given as if all its
+ * recipients waited. DISK_ERROR, NO_MEMORY: may be tried again with the same `at`.
  */
-must_use enum fault recovery_messages(struct recovery *r, uint32_t i,
-                                      const struct recovered_message **messages_out,
-                                      uint32_t *count_out);
+must_use enum fault recovery_messages(struct recovery *r, uint32_t i, struct recovery_position *at,
+                                      struct recovered_batch *b);
+/*
+ * From now on each message is given once, in rising order of segments, and what was known of it is
+ * forgotten when the next batch is asked for: of recovery_place and recovery_place_of nothing may
+ * be asked any more. So a start's peak of memory is not what it knew and the queue together.
+ */
+void recovery_give_once(struct recovery *r);
 /* Content files that no living message names, to be unlinked: `size_t at = 0; while ((name = …(r,
  * &at)))`. None while anything is damaged: a record that cannot be read may name one. To be asked
  * after the messages of all segments. */

@@ -12,10 +12,7 @@
 
 /* What the recovery keeps about a segment beside what it tells. */
 struct scanned {
-    struct index *index; /* in the cache, or NULL */
-    uint64_t used_at;    /* the latest use, by recovery.uses */
-    uint32_t base_count; /* living messages whose base lies here */
-    uint32_t first;      /* of recovery_messages: the first whose state lies here, or NOBODY */
+    uint32_t first; /* living message whose base lies here, the others by found.next; or NOBODY */
     bool done;
 };
 
@@ -30,13 +27,6 @@ struct copy {
     uint32_t segment;
 };
 
-/* Of recovery_messages: what a message was made from, and the next one whose state lies in the same
- * segment. */
-struct gathered {
-    struct found *found;
-    uint32_t next;
-};
-
 struct recovery {
     struct disk *disk;
     bool look_only;
@@ -46,26 +36,28 @@ struct recovery {
 
     struct buffer listed_segments, listed_files; /* arrays of the two that follow */
     struct recovered_segment *segments;
-    const struct content_file *content_files;
+    struct content_file *content_files;
     uint32_t segment_count, content_file_count;
     struct scanned *scanned; /* one for each segment */
 
     struct recover_table table;
+    struct state_pool states;
     struct buffer copies; /* an array of struct copy */
     struct pair_set waits;
     uint32_t *waits_for; /* what the segments' waits_for point into */
     struct recovery_counts counts;
 
-    uint64_t cache_bytes, uses;
-    struct arena arena; /* of the messages given last */
-    struct recovered_message *messages;
-    struct gathered *gathered;
+    struct index *index; /* the one read last, of index_segment; or NULL */
+    uint32_t index_segment;
+    bool gives_once; /* recovery_give_once */
+    uint32_t given;  /* then: segments before it have been given */
 };
 
-/* The index of segment i, in memory until the next call; that of `keep` stays too. DISK_ERROR,
- * NO_MEMORY. */
-must_use enum fault recovery_index(struct recovery *r, uint32_t i, uint32_t keep,
-                                   struct index **index_out);
+/* The index of segment i, in memory until another is asked for. DISK_ERROR, NO_MEMORY. */
+must_use enum fault recovery_index(struct recovery *r, uint32_t i, struct index **index_out);
+struct recovered_place recovery_tell_place(const struct recovery *r, const struct found *f);
+void recovery_drop(struct recovery *r,
+                   uint32_t i); /* entry i of the table is not needed any more */
 bool recovery_lives(const struct found *f);
 /* A final dot may have been sent after the state that is known. */
 bool recovery_is_sending(const struct recovery *r, const struct found *f);

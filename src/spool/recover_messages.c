@@ -1,129 +1,133 @@
 /*
- * recover_messages: the part of recover.h that gives the living messages, a segment at a time.
+ * recover_messages: the part of recover.h that gives the living messages, a batch at a time.
  */
 #include <stdlib.h>
 
 #include "base/check.h"
 #include "spool/recover_inside.h"
 
-/* The message of one base, its state still to come. False: no memory. */
-static bool gather(struct recovery *r, uint32_t i, const struct index_entry *e, struct found *f,
-                   uint32_t *count)
+#define BATCH_BYTES       (1024u * 1024) /* of envelopes and states: then it is full, too */
+#define BATCH_ARENA_BYTES (64u * 1024 * 1024)
+
+bool recovered_batch_init(struct recovered_batch *b)
 {
-    struct recovered_message *m = &r->messages[*count];
-    *m = (struct recovered_message){
-        .id = f->id, .version = f->version, .sending = recovery_is_sending(r, f)};
-    enum fault fault = envelope_decode_head(e->payload, &r->arena, &m->envelope);
-    if (fault == FAULT_NO_MEMORY)
-        return false;
-    if (fault != FAULT_NONE) {
-        r->segments[i].damage_count++;
+    *b = (struct recovered_batch){
+        .messages = calloc(RECOVERY_BATCH_MESSAGES, sizeof *b->messages),
+        .places = calloc(RECOVERY_BATCH_MESSAGES, sizeof *b->places),
+    };
+    arena_init(&b->arena, BATCH_ARENA_BYTES);
+    if (b->messages != NULL && b->places != NULL)
         return true;
-    }
-    struct gathered *g = &r->gathered[*count];
-    *g = (struct gathered){f, NOBODY};
-    if (f->state.bytes != 0) {
-        struct scanned *holder = &r->scanned[f->state.segment];
-        g->next = holder->first;
-        holder->first = *count;
-    }
-    ++*count;
-    return true;
+    recovered_batch_fini(b);
+    return false;
 }
 
-static enum fault gather_bases(struct recovery *r, uint32_t i, uint32_t *count)
+void recovered_batch_fini(struct recovered_batch *b)
 {
-    struct index *x;
-    struct index_entry e;
-    enum fault fault = recovery_index(r, i, i, &x);
-    if (fault != FAULT_NONE)
-        return fault;
-    size_t at = 0, entry_at = 0;
-    for (; index_next(x, &at, &e); entry_at = at) {
-        if (e.type != RECORD_ACCEPTED)
-            continue;
-        struct found *f = recover_table_follow(&r->table, e.id);
-        bool is_place =
-            f != NULL && recovery_lives(f) && f->base.segment == i && f->base.at == entry_at;
-        /* A file that has changed since the scan cannot make it more than there is room for. */
-        if (is_place && *count < r->scanned[i].base_count && !gather(r, i, &e, f, count))
-            return FAULT_NO_MEMORY;
-    }
-    return FAULT_NONE;
+    free(b->messages);
+    free(b->places);
+    arena_fini(&b->arena);
+    *b = (struct recovered_batch){0};
+}
+
+static void tell_damage(struct recovery *r, struct found *f, uint32_t segment)
+{
+    if (!f->is_damaged)
+        r->segments[segment].damage_count++;
+    f->is_damaged = true;
 }
 
 /* Is there, in an index that was perhaps read again, the entry that was seen at the scan? */
-static bool state_entry(const struct index *x, const struct found *f, struct index_entry *e)
+static bool base_entry(const struct index *x, const struct found *f, struct index_entry *e)
 {
-    return index_at(x, f->state.at, e) &&
-           (e->type == RECORD_OUTCOME || e->type == RECORD_CONTROL) && id_equal(e->id, f->id) &&
-           e->version == f->version;
+    return index_at(x, f->base.at, e) && e->type == RECORD_ACCEPTED && id_equal(e->id, f->id) &&
+           e->offset == f->base.offset;
 }
 
-static enum fault take_message_state(struct recovery *r, uint32_t segment, const struct index *x,
-                                     uint32_t i)
+/* DAMAGED: there is no envelope. */
+static enum fault take_envelope(const struct index *x, const struct found *f, struct arena *arena,
+                                struct envelope *envelope_out)
 {
-    struct recovered_message *m = &r->messages[i];
-    struct found *f = r->gathered[i].found;
     struct index_entry e;
-    enum fault fault = FAULT_DAMAGED;
-    if (state_entry(x, f, &e)) {
-        struct span payload = arena_copy(&r->arena, e.payload); /* the index may leave the cache */
-        fault = state_decode(payload, m->envelope.recipient_count, &r->arena, &m->state);
-        if (r->arena.full)
-            return FAULT_NO_MEMORY;
-    }
+    if (!base_entry(x, f, &e))
+        return FAULT_DAMAGED;
+    struct span head = arena_copy(arena, e.payload); /* the index goes before the batch does */
+    if (arena->full)
+        return FAULT_NO_MEMORY;
+    return envelope_decode_head(head, arena, envelope_out);
+}
+
+static enum fault take_message_state(struct recovery *r, struct found *f, struct arena *arena,
+                                     struct recovered_message *m)
+{
+    if (f->state.bytes == 0)
+        return FAULT_NONE;
+    struct span payload = state_pool_get(&f->state_payload, arena);
+    enum fault fault = state_decode(payload, m->envelope.recipient_count, arena, &m->state);
+    if (arena->full)
+        return FAULT_NO_MEMORY;
     if (fault == FAULT_NONE)
         return FAULT_NONE;
     m->state = (struct message_state){0};
-    if (!f->state_damaged)
-        r->segments[segment].damage_count++;
-    f->state_damaged = true;
+    tell_damage(r, f, f->state.segment);
     return FAULT_NONE;
 }
 
-/* A segment at a time, so that each index is read once, wherever the states lie. */
-static enum fault gather_states(struct recovery *r, uint32_t base_segment)
+static enum fault give(struct recovery *r, struct found *f, const struct index *x,
+                       struct recovered_batch *b)
 {
-    for (uint32_t s = 0; s < r->segment_count; s++) {
-        struct index *x;
-        uint32_t i = r->scanned[s].first;
-        if (i == NOBODY)
-            continue;
-        enum fault fault = recovery_index(r, s, base_segment, &x);
-        for (; fault == FAULT_NONE && i != NOBODY; i = r->gathered[i].next)
-            fault = take_message_state(r, s, x, i);
-        if (fault != FAULT_NONE)
-            return fault;
+    struct recovered_message *m = &b->messages[b->message_count];
+    *m = (struct recovered_message){
+        .id = f->id, .version = f->version, .sending = recovery_is_sending(r, f)};
+    enum fault fault = take_envelope(x, f, &b->arena, &m->envelope);
+    if (fault == FAULT_NONE)
+        fault = take_message_state(r, f, &b->arena, m);
+    if (fault == FAULT_NONE)
+        b->message_count++;
+    else if (fault == FAULT_DAMAGED)
+        tell_damage(r, f, f->base.segment);
+    else
+        return fault;
+    b->places[b->place_count++] = recovery_tell_place(r, f);
+    return FAULT_NONE;
+}
+
+/* What was given in the calls before this one: it is not asked for again. */
+static void drop_given(struct recovery *r, uint32_t segment, uint32_t at)
+{
+    for (; r->given <= segment; r->given++) {
+        uint32_t *first = &r->scanned[r->given].first;
+        uint32_t end = r->given == segment ? at : NOBODY;
+        while (*first != end) {
+            uint32_t i = *first;
+            *first = recover_table_at(&r->table, i)->next;
+            recovery_drop(r, i);
+        }
+        if (r->given == segment)
+            return;
     }
-    return FAULT_NONE;
 }
 
-static bool make_room(struct recovery *r, uint32_t count)
+enum fault recovery_messages(struct recovery *r, uint32_t i, struct recovery_position *at,
+                             struct recovered_batch *b)
 {
-    free(r->messages);
-    free(r->gathered);
-    arena_reset(&r->arena);
-    r->messages = malloc((count + (size_t)1) * sizeof *r->messages);
-    r->gathered = malloc((count + (size_t)1) * sizeof *r->gathered);
-    for (uint32_t s = 0; s < r->segment_count; s++)
-        r->scanned[s].first = NOBODY;
-    return r->messages != NULL && r->gathered != NULL;
-}
-
-enum fault recovery_messages(struct recovery *r, uint32_t i,
-                             const struct recovered_message **messages_out, uint32_t *count_out)
-{
-    check(i < r->segment_count);
-    uint32_t count = 0;
+    check(i < r->segment_count && r->waits_for != NULL);
+    uint32_t next = at->has_begun ? at->next : r->scanned[i].first;
+    struct index *x = NULL;
     enum fault fault = FAULT_NONE;
-    if (!make_room(r, r->scanned[i].base_count))
-        return FAULT_NO_MEMORY;
-    if (r->scanned[i].base_count > 0)
-        fault = gather_bases(r, i, &count);
-    if (fault == FAULT_NONE && count > 0)
-        fault = gather_states(r, i);
-    *messages_out = r->messages;
-    *count_out = count;
+    if (r->gives_once)
+        drop_given(r, i, next);
+    arena_reset(&b->arena);
+    b->message_count = b->place_count = 0;
+    if (next != NOBODY)
+        fault = recovery_index(r, i, &x);
+    while (fault == FAULT_NONE && next != NOBODY && b->place_count < RECOVERY_BATCH_MESSAGES &&
+           b->arena.used < BATCH_BYTES) {
+        struct found *f = recover_table_at(&r->table, next);
+        fault = give(r, f, x, b);
+        next = f->next;
+    }
+    if (fault == FAULT_NONE)
+        *at = (struct recovery_position){true, next};
     return fault;
 }

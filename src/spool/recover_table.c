@@ -12,6 +12,11 @@
 /* The ids are our own, made with random bits: the secret need not be one. */
 #define HASH_SECRET UINT64_C(0x706f737472696465)
 
+struct found_chunk {
+    uint32_t dropped;
+    struct found entries[CHUNK_ENTRIES];
+};
+
 void recover_table_init(struct recover_table *t)
 {
     *t = (struct recover_table){0};
@@ -29,7 +34,28 @@ void recover_table_fini(struct recover_table *t)
 struct found *recover_table_at(const struct recover_table *t, uint32_t i)
 {
     check(i < t->count);
-    return &t->chunks[i / CHUNK_ENTRIES][i % CHUNK_ENTRIES];
+    struct found_chunk *chunk = t->chunks[i / CHUNK_ENTRIES];
+    check(chunk != NULL);
+    return &chunk->entries[i % CHUNK_ENTRIES];
+}
+
+void recover_table_forget_ids(struct recover_table *t)
+{
+    free(t->slots);
+    t->slots = NULL;
+    t->slot_count = 0;
+}
+
+void recover_table_drop(struct recover_table *t, uint32_t i)
+{
+    struct found_chunk **chunk = &t->chunks[i / CHUNK_ENTRIES];
+    check(t->slots == NULL && i < t->count && *chunk != NULL);
+    uint32_t before = i / CHUNK_ENTRIES * CHUNK_ENTRIES;
+    uint32_t used = t->count - before < CHUNK_ENTRIES ? t->count - before : CHUNK_ENTRIES;
+    if (++(*chunk)->dropped < used)
+        return;
+    free(*chunk);
+    *chunk = NULL;
 }
 
 static uint32_t first_slot(const struct recover_table *t, struct id id)
@@ -62,18 +88,6 @@ struct found *recover_table_get(const struct recover_table *t, struct id id)
     return entry == 0 ? NULL : recover_table_at(t, entry - 1);
 }
 
-struct found *recover_table_follow(struct recover_table *t, struct id id)
-{
-    struct found *beside = beside_last(t, id);
-    if (beside != NULL || t->slot_count == 0)
-        return beside;
-    uint32_t entry = t->slots[slot_of(t, id)];
-    if (entry == 0)
-        return NULL;
-    t->last = entry - 1;
-    return recover_table_at(t, t->last);
-}
-
 /* Keeps the slots at most two thirds full. */
 static bool room_for_slot(struct recover_table *t)
 {
@@ -101,15 +115,16 @@ static bool room_for_entry(struct recover_table *t)
 {
     if (t->count < t->chunk_count * CHUNK_ENTRIES)
         return true;
-    struct found **chunks =
-        realloc(t->chunks, (t->chunk_count + (size_t)1) * sizeof(struct found *));
+    struct found_chunk **chunks =
+        realloc(t->chunks, (t->chunk_count + (size_t)1) * sizeof(struct found_chunk *));
     if (chunks == NULL)
         return false;
     t->chunks = chunks;
-    chunks[t->chunk_count] = malloc(CHUNK_ENTRIES * sizeof(struct found));
-    if (chunks[t->chunk_count] == NULL)
+    struct found_chunk *chunk = malloc(sizeof *chunk);
+    if (chunk == NULL)
         return false;
-    t->chunk_count++;
+    chunk->dropped = 0;
+    chunks[t->chunk_count++] = chunk;
     return true;
 }
 

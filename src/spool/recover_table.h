@@ -12,9 +12,10 @@
 
 #include "base/fault.h"
 #include "base/id.h"
+#include "spool/state_pool.h"
 
 /* A record: `segment` is the place in the recovery's table of segments, `at` the place of its entry
- * in that segment's index. bytes 0: there is none. */
+ * in that segment's index (of a base alone). bytes 0: there is none. */
 struct found_place {
     uint32_t segment;
     uint32_t offset;
@@ -26,18 +27,22 @@ struct found {
     struct id id;
     struct found_place base;
     struct found_place state;
+    struct pooled_state state_payload;
     uint32_t version; /* of the state */
     uint32_t sending_segment;
     uint32_t sending_offset;
     uint32_t done_segment;
+    uint32_t next; /* living, with its base in the same segment; of recover.c */
     bool has_sending;
     bool has_done;
     bool in_file;
-    bool state_damaged; /* counted already */
+    bool is_damaged; /* counted already */
 };
 
+struct found_chunk;
+
 struct recover_table {
-    struct found **chunks;
+    struct found_chunk **chunks;
     uint32_t chunk_count;
     uint32_t count;  /* of entries */
     uint32_t *slots; /* number of the entry + 1, or 0 */
@@ -48,12 +53,15 @@ struct recover_table {
 void recover_table_init(struct recover_table *t);
 void recover_table_fini(struct recover_table *t);
 struct found *recover_table_get(const struct recover_table *t, struct id id); /* or NULL */
-/* The same, for who asks for many in the order of their records. */
-struct found *recover_table_follow(struct recover_table *t, struct id id);
 /* The same, made (zeroed but for its id) when it is not there. NULL: no memory, or UINT32_MAX / 2
    entries; nothing has changed. */
 struct found *recover_table_make(struct recover_table *t, struct id id);
 struct found *recover_table_at(const struct recover_table *t, uint32_t i); /* i < count */
+
+/* Frees what finds entries by id: only recover_table_at may follow. */
+void recover_table_forget_ids(struct recover_table *t);
+/* Entry i, which is there, is not needed any more: memory is given back by chunks of them. */
+void recover_table_drop(struct recover_table *t, uint32_t i);
 
 /*
  * A set of pairs of small numbers, kept within twice the memory of its distinct members: which

@@ -58,7 +58,7 @@ static void on_letter(void *self, struct letter *letter)
     if (!letter->is_answer) {
         on_request(s, letter);
     } else if (letter->type == LETTER_RECOVERED) {
-        start_on_letter(s);
+        start_on_letter(letter);
     } else {
         struct task *t = container_of(letter, struct task, job.letter);
         t->on_done(s, t);
@@ -69,9 +69,8 @@ static void on_letter(void *self, struct letter *letter)
    and the queue, which has stopped before, may not answer any more. */
 static void stop_turn(struct spool *s)
 {
-    bool is_idle = commit_is_idle(s) && lives_are_idle(s) && !s->start.is_job_out &&
-                   !s->compaction.is_job_out && list_empty(&s->removals) &&
-                   list_empty(&s->fetchings);
+    bool is_idle = commit_is_idle(s) && lives_are_idle(s) && !s->compaction.is_job_out &&
+                   list_empty(&s->removals) && list_empty(&s->fetchings);
     if (!is_idle) {
         if (!commit_is_idle(s))
             lives_plan(s); /* they wait for a tail */
@@ -277,8 +276,7 @@ void spool_free(struct spool *s)
         return;
     free_work(s);
     compact_free(s);
-    recovery_free(s->start.recovery);
-    free(s->start.lives);
+    start_free(s);
     lives_free(s);
     places_fini(&s->places);
     free(s->batch.all);

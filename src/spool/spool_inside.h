@@ -137,26 +137,25 @@ struct compaction {
     enum fault fault;
 };
 
+/* A batch of recovered messages, and its way to the queue. */
+struct handing {
+    struct recovered letter;
+    struct recovered_batch batch;
+    enum { HANDING_EMPTY, HANDING_FILLED, HANDING_OUT } state;
+};
+
 struct start {
     struct task task;
     struct recovery *recovery;
-    enum {
-        START_SCAN,
-        START_RESOLVE,
-        START_IMPORT,
-        START_MESSAGES,
-        START_ORPHANS,
-        START_OVER
-    } step;
-    bool is_job_out, is_letter_out, is_paused;
+    enum { START_SCAN, START_RESOLVE, START_MESSAGES, START_LAST, START_ORPHANS, START_OVER } step;
+    bool is_job_out, is_paused;
     struct life **lives; /* of each segment of the recovery's table; NULL: none */
     uint32_t segment;
-    size_t place;        /* of IMPORT */
-    struct buffer stale; /* names, each with its NUL; while the spool is made */
+    struct recovery_position at; /* of the messages of `segment` */
+    struct handing handings[2];  /* while the queue has one, the other is filled */
+    uint32_t turn;               /* the one that is filled next */
+    struct buffer stale;         /* names, each with its NUL; while the spool is made */
     enum fault fault;
-    const struct recovered_message *messages;
-    uint32_t message_count;
-    struct recovered letter;
 };
 
 /* One file to be unlinked after its message's DONE. */
@@ -291,7 +290,8 @@ must_use enum fault record_fetch(struct disk *d, uint32_t number, uint64_t epoch
 /* start.c */
 bool start_adopt(struct spool *s); /* a life for each segment found; false: no memory */
 void start_turn(struct spool *s);  /* the next step, if none is under way */
-void start_on_letter(struct spool *s);
+void start_on_letter(struct letter *letter);
+void start_free(struct spool *s);
 bool start_has_segment(const struct spool *s, uint32_t number);
 /* Blocks; at the start only. Has nothing ever been written into this live segment? */
 bool start_is_unwritten(struct spool *s, uint32_t number);

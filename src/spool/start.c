@@ -2,10 +2,12 @@
  * start: recovery beside the running spool. New mail is accepted meanwhile; no old life ends before
  * all is known and told.
  *
- *   SCAN each segment --> RESOLVE --> IMPORT places and lives, some in each turn --> MESSAGES of
- *   each segment, a letter to the queue for each --> ORPHANS (content files that no message names
- *   are unlinked) --> OVER
+ *   SCAN each segment --> RESOLVE --> MESSAGES, a batch at a time --> LAST (the queue has all) -->
+ *   ORPHANS (content files that no message names are unlinked) --> OVER
  *
+ * Of two batches a disk thread fills one while the queue takes in the other. In between this thread
+ * takes the places of the messages into its table, so that appends about them find them: some
+ * thousand in a turn, so that commits beside wait a few milliseconds at most.
  * What fails for want of memory or by the disk is tried again; nothing is given up.
  */
 #include <stdlib.h>
@@ -13,42 +15,65 @@
 #include "base/log.h"
 #include "spool/spool_inside.h"
 
-#define IMPORT_PLACES                                                           \
-    16384u /* in a turn, so that commits beside wait a few milliseconds at most \
-            */
-
-static void run(struct job *j)
-{
-    struct start *t = container_of(j, struct start, task.job);
-    struct spool *s = container_of(t, struct spool, start);
-    const char *name;
-    size_t at = 0;
-    switch (t->step) {
-    case START_SCAN:
-        t->fault = recovery_scan(t->recovery, t->segment);
-        break;
-    case START_RESOLVE:
-        t->fault = recovery_resolve(t->recovery);
-        break;
-    case START_MESSAGES:
-        t->fault = recovery_messages(t->recovery, t->segment, &t->messages, &t->message_count);
-        break;
-    case START_ORPHANS:
-        /* One that stays is an orphan at the next start, too. */
-        while ((name = recovery_orphan(t->recovery, &at)) != NULL)
-            (void)!disk_unlink(s->disk, name);
-        break;
-    case START_IMPORT:
-    case START_OVER:
-        check(false);
-    }
-}
-
 static uint32_t segment_count(const struct start *t)
 {
     uint32_t count;
     (void)recovery_segments(t->recovery, &count);
     return count;
+}
+
+static enum fault resolve(struct start *t)
+{
+    enum fault fault = recovery_resolve(t->recovery);
+    if (fault == FAULT_NONE)
+        recovery_give_once(t->recovery);
+    return fault;
+}
+
+/* The next batch that is not empty, or the end of the last segment. */
+static enum fault fill(struct start *t)
+{
+    struct recovered_batch *b = &t->handings[t->turn].batch;
+    if (b->messages == NULL && !recovered_batch_init(b))
+        return FAULT_NO_MEMORY;
+    for (; t->segment < segment_count(t); t->segment++) {
+        enum fault fault = recovery_messages(t->recovery, t->segment, &t->at, b);
+        if (fault != FAULT_NONE || b->place_count > 0)
+            return fault;
+        t->at = (struct recovery_position){0};
+    }
+    return FAULT_NONE;
+}
+
+/* One that stays is an orphan at the next start, too. */
+static void unlink_orphans(struct spool *s)
+{
+    const char *name;
+    size_t at = 0;
+    while ((name = recovery_orphan(s->start.recovery, &at)) != NULL)
+        (void)!disk_unlink(s->disk, name);
+}
+
+static void run(struct job *j)
+{
+    struct start *t = container_of(j, struct start, task.job);
+    switch (t->step) {
+    case START_SCAN:
+        t->fault = recovery_scan(t->recovery, t->segment);
+        break;
+    case START_RESOLVE:
+        t->fault = resolve(t);
+        break;
+    case START_MESSAGES:
+        t->fault = fill(t);
+        break;
+    case START_ORPHANS:
+        unlink_orphans(container_of(t, struct spool, start));
+        break;
+    case START_LAST:
+    case START_OVER:
+        check(false);
+    }
 }
 
 /* In the recovery's table, which is sorted; UINT32_MAX: it is not there. */
@@ -144,27 +169,13 @@ static void import_place(struct spool *s, const struct recovered_place *r)
 }
 
 /* Messages that came since the start are in the table already; none of them is among these. */
-static void import_turn(struct spool *s)
+static bool import_places(struct spool *s, const struct recovered_batch *b)
 {
-    struct start *t = &s->start;
-    struct recovered_place r;
-    uint32_t left = IMPORT_PLACES;
-    if (!places_reserve(&s->places, IMPORT_PLACES)) {
-        t->is_paused = true;
-        spool_retry_later(s);
-        return;
-    }
-    while (left > 0 && recovery_place(t->recovery, &t->place, &r)) {
-        import_place(s, &r);
-        left--;
-    }
-    if (left == 0) {
-        (void)loop_wake(actor_loop(s->actor));
-        return;
-    }
-    import_lives(s);
-    t->segment = 0;
-    t->step = START_MESSAGES;
+    if (!places_reserve(&s->places, b->place_count))
+        return false;
+    for (uint32_t i = 0; i < b->place_count; i++)
+        import_place(s, &b->places[i]);
+    return true;
 }
 
 /* What is damaged is put aside in the end, not written over. */
@@ -188,14 +199,19 @@ static void report(struct spool *s)
         log_u64("damaged", damaged));
 }
 
-static void tell_queue(struct spool *s, bool last)
+static void pause_start(struct spool *s)
 {
-    struct start *t = &s->start;
-    t->letter.messages = t->messages;
-    t->letter.count = t->message_count;
-    t->letter.last = last;
-    t->is_letter_out = true;
-    letter_send(s->actor, s->queue, &t->letter.letter, LETTER_RECOVERED, NULL);
+    s->start.is_paused = true;
+    spool_retry_later(s);
+}
+
+static void tell_queue(struct spool *s, struct handing *h, bool last)
+{
+    h->letter.messages = h->batch.messages;
+    h->letter.count = last ? 0 : h->batch.message_count;
+    h->letter.last = last;
+    h->state = HANDING_OUT;
+    letter_send(s->actor, s->queue, &h->letter.letter, LETTER_RECOVERED, NULL);
 }
 
 static void on_done(struct spool *s, struct task *t);
@@ -206,38 +222,96 @@ static void order(struct spool *s)
     task_send(s, 0, &s->start.task, run, on_done);
 }
 
+void start_free(struct spool *s)
+{
+    struct start *t = &s->start;
+    recovery_free(t->recovery);
+    t->recovery = NULL;
+    free(t->lives);
+    t->lives = NULL;
+    for (uint32_t i = 0; i < 2; i++)
+        recovered_batch_fini(&t->handings[i].batch);
+}
+
 static void over(struct spool *s)
 {
     report(s);
-    recovery_free(s->start.recovery);
-    s->start.recovery = NULL;
-    free(s->start.lives);
-    s->start.lives = NULL;
+    start_free(s);
     s->is_ready = true;
     atomic_store_explicit(&s->counters.recovered, 1, memory_order_relaxed);
     atomic_store_explicit(&s->counters.messages, places_count(&s->places), memory_order_relaxed);
 }
 
+static bool queue_has_answered(const struct start *t)
+{
+    return t->handings[0].state != HANDING_OUT && t->handings[1].state != HANDING_OUT;
+}
+
+/* What is filled is taken in and passed on; then the other one is to be filled. */
+static void messages_turn(struct spool *s)
+{
+    struct start *t = &s->start;
+    struct handing *h = &t->handings[t->turn];
+    if (h->state == HANDING_FILLED) {
+        if (!import_places(s, &h->batch)) {
+            pause_start(s);
+            return;
+        }
+        tell_queue(s, h, false);
+        t->turn ^= 1;
+        h = &t->handings[t->turn];
+    }
+    if (h->state == HANDING_EMPTY)
+        order(s);
+}
+
 void start_turn(struct spool *s)
 {
     struct start *t = &s->start;
-    if (t->step == START_OVER || t->is_job_out || t->is_letter_out || t->is_paused)
+    if (t->is_job_out || t->is_paused)
         return;
-    uint32_t count = segment_count(t);
-    if (t->step == START_SCAN && t->segment == count)
-        t->step = START_RESOLVE;
-    if (t->step == START_IMPORT)
-        import_turn(s);
-    if (t->step == START_IMPORT)
+    switch (t->step) {
+    case START_SCAN:
+        if (t->segment == segment_count(t))
+            t->step = START_RESOLVE;
+        order(s);
         return;
-    if (t->step == START_MESSAGES && t->segment == count) {
-        t->step = START_ORPHANS;
-        t->messages = NULL;
-        t->message_count = 0;
-        tell_queue(s, true);
+    case START_RESOLVE:
+        order(s);
+        return;
+    case START_MESSAGES:
+        messages_turn(s);
+        return;
+    case START_LAST:
+        if (queue_has_answered(t)) {
+            t->step = START_ORPHANS;
+            tell_queue(s, &t->handings[0], true);
+        }
+        return;
+    case START_ORPHANS:
+        if (queue_has_answered(t))
+            order(s);
+        return;
+    case START_OVER:
         return;
     }
-    order(s);
+}
+
+static void on_resolved(struct spool *s)
+{
+    struct start *t = &s->start;
+    import_lives(s);
+    places_expect(&s->places, recovery_message_count(t->recovery));
+    t->segment = 0;
+    t->step = START_MESSAGES;
+}
+
+static void on_filled(struct start *t)
+{
+    if (t->segment == segment_count(t))
+        t->step = START_LAST;
+    else
+        t->handings[t->turn].state = HANDING_FILLED;
 }
 
 static void on_done(struct spool *s, struct task *task)
@@ -246,8 +320,7 @@ static void on_done(struct spool *s, struct task *task)
     (void)task;
     t->is_job_out = false;
     if (t->fault != FAULT_NONE) {
-        t->is_paused = true;
-        spool_retry_later(s);
+        pause_start(s);
         return;
     }
     switch (t->step) {
@@ -255,26 +328,26 @@ static void on_done(struct spool *s, struct task *task)
         t->segment++;
         break;
     case START_RESOLVE:
-        t->step = START_IMPORT;
+        on_resolved(s);
         break;
     case START_MESSAGES:
-        t->segment++;
-        if (t->message_count > 0)
-            tell_queue(s, false);
+        on_filled(t);
         break;
     case START_ORPHANS:
         t->step = START_OVER;
         over(s);
         break;
-    case START_IMPORT:
+    case START_LAST:
     case START_OVER:
         break;
     }
 }
 
-void start_on_letter(struct spool *s)
+void start_on_letter(struct letter *letter)
 {
-    s->start.is_letter_out = false;
+    struct handing *h = container_of(letter, struct handing, letter.letter);
+    check(h->state == HANDING_OUT);
+    h->state = HANDING_EMPTY;
 }
 
 bool start_is_unwritten(struct spool *s, uint32_t number)

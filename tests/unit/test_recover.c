@@ -36,17 +36,21 @@ static bool place_of(const struct recovery *r, uint8_t n, struct recovered_place
     return found;
 }
 
+static struct recovered_batch batch;
+
 /* The message n, from whichever segment it is given; valid until the next call. */
 static const struct recovered_message *message_of(struct recovery *r, uint8_t n)
 {
-    const struct recovered_message *messages;
-    uint32_t segments, count;
+    uint32_t segments;
     (void)recovery_segments(r, &segments);
     for (uint32_t i = 0; i < segments; i++) {
-        assert_int_equal(recovery_messages(r, i, &messages, &count), FAULT_NONE);
-        for (uint32_t m = 0; m < count; m++)
-            if (id_equal(messages[m].id, an_id(n)))
-                return &messages[m];
+        struct recovery_position at = {0};
+        do {
+            assert_int_equal(recovery_messages(r, i, &at, &batch), FAULT_NONE);
+            for (uint32_t m = 0; m < batch.message_count; m++)
+                if (id_equal(batch.messages[m].id, an_id(n)))
+                    return &batch.messages[m];
+        } while (batch.place_count > 0);
     }
     return NULL;
 }
@@ -445,6 +449,116 @@ static void while_anything_is_damaged_no_content_is_an_orphan(void **state)
     recovery_free(r);
 }
 
+/* Batches -------------------------------------------------------------------------------------- */
+
+static struct id numbered(uint32_t n)
+{
+    struct id id = {{0}};
+    memcpy(id.bytes, &n, sizeof n);
+    return id;
+}
+
+/* Two segments of so many, and the states of all in a third; each third message is over. */
+#define MANY (2 * RECOVERY_BATCH_MESSAGES)
+
+static struct segment *large_segment(uint32_t number)
+{
+    struct segment *s = NULL;
+    assert_int_equal(segment_prepare(files.disk, number, files_spool_id, 64 * FILES_BYTES),
+                     FAULT_NONE);
+    assert_int_equal(segment_open(files.disk, number, files_spool_id, (uint64_t)number * 10, &s),
+                     FAULT_NONE);
+    return s;
+}
+
+static void write_many(void)
+{
+    for (uint32_t number = 1; number <= 3; number++) {
+        struct segment *s = large_segment(number);
+        struct buffer base = an_envelope(1, 1, "", false), state = a_state(1, 1, "451 later");
+        for (uint32_t n = number == 2 ? MANY : 0; n < (number == 1 ? MANY : 2 * MANY); n++) {
+            if (number < 3)
+                files_add(s, RECORD_ACCEPTED, numbered(n), 0, buffer_span(&base));
+            else if (n % 3 == 0)
+                files_add(s, RECORD_DONE, numbered(n), 0, nothing);
+            else
+                files_add(s, RECORD_OUTCOME, numbered(n), 1, buffer_span(&state));
+            if (n % 256 == 0)
+                files_sync(s);
+        }
+        files_sync(s);
+        segment_close(s);
+        buffer_fini(&base);
+        buffer_fini(&state);
+    }
+}
+
+/* Each message that lives is given once, in either way; given once, it is forgotten. */
+static void many_are_given_in_batches(void **state)
+{
+    (void)state;
+    write_many();
+    for (int once = 0; once < 2; once++) {
+        struct recovery *r = recovered();
+        uint32_t given = 0, next = 0, batches = 0;
+        if (once == 1)
+            recovery_give_once(r);
+        for (uint32_t i = 0; i < 3; i++) {
+            struct recovery_position at = {0};
+            do {
+                assert_int_equal(recovery_messages(r, i, &at, &batch), FAULT_NONE);
+                assert_int_equal(batch.message_count, batch.place_count);
+                for (uint32_t m = 0; m < batch.message_count; m++, next++) {
+                    next += next % 3 == 0;
+                    assert_true(id_equal(batch.messages[m].id, numbered(next)));
+                    assert_true(id_equal(batch.places[m].id, numbered(next)));
+                    assert_int_equal(batch.places[m].base.segment, i + 1);
+                    assert_int_equal(batch.places[m].state.segment, 3);
+                    assert_int_equal(batch.messages[m].state.recipient_count, 1);
+                    assert_int_equal(batch.messages[m].envelope.recipient_count, 1);
+                }
+                given += batch.message_count;
+                batches += batch.message_count > 0;
+            } while (batch.place_count > 0);
+        }
+        assert_int_equal(given, 2 * MANY - (2 * MANY + 2) / 3);
+        assert_int_equal(given, recovery_message_count(r));
+        assert_int_equal(batches, 4);
+        recovery_free(r);
+    }
+}
+
+static void orphans_are_known_after_all_was_given(void **state)
+{
+    (void)state;
+    char name[CONTENT_NAME_MAX];
+    struct segment *s = files_segment(1);
+    for (uint8_t n = 1; n <= 2; n++) {
+        struct buffer b = an_envelope(n, 1, "", true);
+        files_add(s, RECORD_ACCEPTED, an_id(n), 0, buffer_span(&b));
+        buffer_fini(&b);
+    }
+    files_add(s, RECORD_DONE, an_id(2), 0, nothing);
+    files_sync(s);
+    segment_close(s);
+    for (uint8_t n = 1; n <= 3; n++) {
+        content_name(an_id(n), name);
+        put_file(name);
+    }
+    struct recovery *r = recovered();
+    recovery_give_once(r);
+    recovery_give_once(r);         /* again, after some other fault */
+    assert_null(message_of(r, 3)); /* all are given */
+    assert_null(message_of(r, 1));
+    size_t at = 0;
+    for (uint8_t n = 2; n <= 3; n++) {
+        content_name(an_id(n), name);
+        assert_string_equal(recovery_orphan(r, &at), name);
+    }
+    assert_null(recovery_orphan(r, &at));
+    recovery_free(r);
+}
+
 /* Damage --------------------------------------------------------------------------------------- */
 
 static void damaged_payloads_lose_no_message(void **state)
@@ -461,18 +575,19 @@ static void damaged_payloads_lose_no_message(void **state)
     files_sync(s);
     segment_close(s);
     struct recovery *r = recovered();
-    const struct recovered_message *messages;
-    uint32_t count;
     for (int round = 0; round < 2; round++) {
-        assert_int_equal(recovery_messages(r, 0, &messages, &count), FAULT_NONE);
-        assert_int_equal(count, 3);
+        struct recovery_position at = {0};
+        assert_int_equal(recovery_messages(r, 0, &at, &batch), FAULT_NONE);
+        assert_int_equal(batch.message_count, 3);
+        assert_int_equal(batch.place_count, 4);
+        const struct recovered_message *messages = batch.messages;
         assert_true(messages[0].version == 3 && messages[0].state.recipient_count == 0);
         assert_int_equal(messages[0].envelope.recipient_count, 2);
         assert_true(messages[1].version == 1 && messages[1].state.recipient_count == 0);
         assert_true(id_equal(messages[2].id, an_id(4)));
     }
-    assert_true(segment_of(r, 1)->damage_count >= 3);
-    assert_true(place_of(r, 3, &place)); /* it stays on the disk */
+    assert_int_equal(segment_of(r, 1)->damage_count, 3); /* each is counted once */
+    assert_true(place_of(r, 3, &place));                 /* it stays on the disk */
     recovery_free(r);
 }
 
@@ -568,7 +683,7 @@ static struct buffer digest(void)
     struct buffer out;
     struct recovered_place p;
     size_t at = 0;
-    uint32_t segments, count;
+    uint32_t segments;
     buffer_init(&out, 1024 * 1024);
     struct recovery *r = recovered();
     while (recovery_place(r, &at, &p))
@@ -577,10 +692,12 @@ static struct buffer digest(void)
                                   p.state.bytes));
     const struct recovered_segment *s = recovery_segments(r, &segments);
     for (uint32_t i = 0; i < segments; i++) {
-        const struct recovered_message *messages;
-        assert_int_equal(recovery_messages(r, i, &messages, &count), FAULT_NONE);
-        for (uint32_t m = 0; m < count; m++)
-            digest_message(&out, &messages[m]);
+        struct recovery_position from = {0};
+        do {
+            assert_int_equal(recovery_messages(r, i, &from, &batch), FAULT_NONE);
+            for (uint32_t m = 0; m < batch.message_count; m++)
+                digest_message(&out, &batch.messages[m]);
+        } while (batch.place_count > 0);
         assert_true(buffer_printf(&out, "|%u %u %u %u", s[i].number, s[i].damage_count,
                                   (unsigned)s[i].live_bytes, s[i].live_records));
         for (uint32_t w = 0; w < s[i].waits_for_count; w++)
@@ -685,11 +802,17 @@ int main(void)
         IN_A_DIRECTORY(a_later_format_and_another_spool_are_refused),
         IN_A_DIRECTORY(content_files_without_a_message_are_orphans),
         IN_A_DIRECTORY(while_anything_is_damaged_no_content_is_an_orphan),
+        IN_A_DIRECTORY(many_are_given_in_batches),
+        IN_A_DIRECTORY(orphans_are_known_after_all_was_given),
         IN_A_DIRECTORY(damaged_payloads_lose_no_message),
         IN_A_DIRECTORY(damage_in_the_middle_is_reported_and_the_rest_lives),
         cmocka_unit_test(a_tail_torn_anywhere_is_told_from_damage),
         IN_A_DIRECTORY(with_any_index_or_none_the_same_is_recovered),
         IN_A_DIRECTORY(the_pairs_of_a_set_are_kept_once),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    if (!recovered_batch_init(&batch))
+        return 1;
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    recovered_batch_fini(&batch);
+    return failed;
 }

@@ -273,21 +273,35 @@ static void expect_messages(struct bench *b)
     b->recovered += recovery_message_count(b->recovery);
 }
 
+/* False: the life is over. */
+static bool expect_envelopes_of(struct bench *b, uint32_t segment, struct recovered_batch *batch,
+                                uint64_t *given)
+{
+    struct recovery_position at = {0};
+    do {
+        if (recovery_messages(b->recovery, segment, &at, batch) != FAULT_NONE)
+            return false;
+        for (uint32_t m = 0; m < batch->message_count; m++) {
+            const struct recovered_message *message = &batch->messages[m];
+            assert_int_equal(message->envelope.recipient_count, 1);
+            assert_int_equal(message->state.recipient_count, message->version > 0);
+        }
+        *given += batch->message_count;
+    } while (batch->place_count > 0);
+    return true;
+}
+
 static void expect_envelopes(struct bench *b, uint32_t segments)
 {
+    struct recovered_batch batch;
     uint64_t given = 0;
-    for (uint32_t i = 0; i < segments; i++) {
-        const struct recovered_message *messages;
-        uint32_t count;
-        if (recovery_messages(b->recovery, i, &messages, &count) != FAULT_NONE)
-            return; /* the life is over */
-        for (uint32_t m = 0; m < count; m++) {
-            assert_int_equal(messages[m].envelope.recipient_count, 1);
-            assert_int_equal(messages[m].state.recipient_count, messages[m].version > 0);
-        }
-        given += count;
-    }
-    assert_int_equal(given, recovery_message_count(b->recovery));
+    bool lives = true;
+    assert_true(recovered_batch_init(&batch));
+    for (uint32_t i = 0; lives && i < segments; i++)
+        lives = expect_envelopes_of(b, i, &batch, &given);
+    recovered_batch_fini(&batch);
+    if (lives)
+        assert_int_equal(given, recovery_message_count(b->recovery));
 }
 
 /* An index may tell of what its segment has lost. */

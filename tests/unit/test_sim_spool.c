@@ -47,7 +47,7 @@ struct client {
     struct actor *actor;
     struct timer timer;
     struct slot slots[SLOTS];
-    struct recovered *held;
+    struct recovered *held[2]; /* the one that came first; NULL: none */
     struct letter stop;
 };
 
@@ -442,8 +442,9 @@ static void on_job(struct slot *s)
 /* What is told is looked at only when it is answered: it must stand until then. */
 static void answer_recovered(struct client *c)
 {
-    struct recovered *r = c->held;
-    c->held = NULL;
+    struct recovered *r = c->held[0];
+    c->held[0] = c->held[1];
+    c->held[1] = NULL;
     for (uint32_t i = 0; i < r->count; i++) {
         sim_note(scene.sim, 4000, r->messages[i].version);
         model_recovered(&scene.model, &r->messages[i]);
@@ -462,8 +463,8 @@ static void client_on_letter(void *self, struct letter *letter)
 {
     struct client *c = self;
     if (!letter->is_answer) {
-        assert_true(c->is_queue && letter->type == LETTER_RECOVERED && c->held == NULL);
-        c->held = container_of(letter, struct recovered, letter);
+        assert_true(c->is_queue && letter->type == LETTER_RECOVERED && c->held[1] == NULL);
+        c->held[c->held[0] != NULL] = container_of(letter, struct recovered, letter);
     } else if (letter->type == LETTER_APPEND) {
         on_append(container_of(letter, struct slot, append.letter));
     } else if (letter->type == LETTER_FETCH) {
@@ -500,7 +501,7 @@ static void client_on_turn(void *self)
 {
     struct client *c = self;
     struct loop *l = actor_loop(c->actor);
-    if (c->held != NULL && !one_in(3))
+    if (c->held[0] != NULL && !one_in(3))
         answer_recovered(c);
     if (heap_contains(&c->timer.node))
         return;
