@@ -173,7 +173,6 @@ static enum fault add_sending(struct spool *s, const struct batched *b)
     if (fault != FAULT_NONE)
         return fault;
     s->batch.all[s->batch.count++] = *b;
-    apply_sending(s, b->id);
     return FAULT_NONE;
 }
 
@@ -279,7 +278,9 @@ static void apply_batch(struct spool *s)
         const struct batched *b = &s->batch.all[i];
         if (b->is_copy) {
             apply_copy(s, b);
-        } else if (b->append != NULL) {
+        } else if (b->append == NULL) {
+            apply_sending(s, b->id); /* in its order: it may be newer than a state before it */
+        } else {
             apply_append(s, b->append, b->offset, b->bytes);
             answer(s, b->append, FAULT_NONE);
         }
@@ -294,15 +295,16 @@ static void apply_batch(struct spool *s)
 }
 
 /* Written is enough for SENDINGs; they are remembered until the sync, since the next segment has to
-   get them should it fail. */
+   get them should it fail. Until they are written there, the failed one keeps them. */
 static void answer_sendings(struct spool *s)
 {
     for (uint32_t i = 0; i < s->batch.count; i++) {
         struct batched *b = &s->batch.all[i];
-        if (b->append == NULL || b->type != RECORD_SENDING)
+        if (b->is_copy || b->type != RECORD_SENDING)
             continue;
         apply_sending(s, b->id);
-        answer(s, b->append, FAULT_NONE);
+        if (b->append != NULL)
+            answer(s, b->append, FAULT_NONE);
         b->append = NULL;
     }
 }

@@ -36,6 +36,18 @@ static bool is_content_name(const char *name, struct id *id_out)
     return strcmp(name, canonical) == 0;
 }
 
+static bool is_aside_name(const char *name)
+{
+    char canonical[SEGMENT_NAME_MAX];
+    struct span text = span_text(name);
+    uint64_t number = 0;
+    if (!span_ends_with_nocase(text, SPAN(".bad")) ||
+        !span_parse_u64(span_sub(text, 0, text.len - 4), UINT32_MAX, &number))
+        return false;
+    segment_aside_name((uint32_t)number, canonical);
+    return strcmp(name, canonical) == 0;
+}
+
 /* No memory marks the buffer as full: looked at when the list is over. */
 static void on_name(void *context, const char *name)
 {
@@ -47,6 +59,8 @@ static void on_name(void *context, const char *name)
     } else if (is_content_name(name, &file.id)) {
         content_name(file.id, file.name);
         buffer_put(&r->listed_files, span_of(&file, sizeof file));
+    } else if (is_aside_name(name)) {
+        r->has_aside = true;
     }
 }
 
@@ -513,6 +527,8 @@ struct recovery_counts recovery_counts(const struct recovery *r)
 
 static bool has_damage(const struct recovery *r)
 {
+    if (r->has_aside)
+        return true;
     for (uint32_t i = 0; i < r->segment_count; i++)
         if (r->segments[i].damage_count > 0)
             return true;

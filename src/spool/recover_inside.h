@@ -30,6 +30,7 @@ struct copy {
 struct recovery {
     struct disk *disk;
     bool look_only;
+    bool has_aside; /* a damaged segment was put aside by an earlier life */
     bool has_spool_id;
     struct id spool_id;
     uint64_t epoch_max;

@@ -48,7 +48,8 @@ struct model {
     uint32_t count;
     uint32_t life;
     uint64_t clock;
-    uint64_t power_cut; /* when the last one was */
+    uint64_t power_cut;    /* when the last one was */
+    bool had_write_errors; /* then the last batch may be half written over when the process dies */
 };
 
 /* Messages ------------------------------------------------------------------------------------ */
@@ -295,7 +296,8 @@ static inline void model_check_sending(struct model *model, struct model_message
 {
     bool is_clear = m->version_asked == m->version_kept && m->sending_answered > m->sending_asked;
     bool is_after = m->sending_asked > m->state_answered;
-    bool is_kept = m->is_sending_certain || m->sending_answered > model->power_cut;
+    bool is_written = m->sending_answered > model->power_cut && !model->had_write_errors;
+    bool is_kept = m->is_sending_certain || is_written;
     if (sending)
         assert_true(m->sending_asked > 0);
     if (sending && is_clear)
