@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import sys
 
 import pytest
@@ -14,10 +15,27 @@ from harness import forgetfs, server, traffic  # noqa: E402
 FULL = os.environ.get("POSTRIDER_FULL") == "1"
 
 
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """So that a fixture can tell at its end how the test went."""
+    report = (yield).get_result()
+    if report.failed:
+        item.has_failed = True
+
+
 @pytest.fixture
-def folder(tmp_path):
+def folder(request, tmp_path):
     # Short: the path of a control socket has room for 107 bytes.
-    return tmp_path
+    yield tmp_path
+    # A spool has a hundred megabytes: it is kept for those who look for a reason.
+    if not getattr(request.node, "has_failed", False):
+        shutil.rmtree(tmp_path, ignore_errors=True)
+
+
+@pytest.fixture
+def figure():
+    """figure("text"): a line that scripts/test prints, whether the test passes or not."""
+    return lambda text: print(f"figure: {text}")
 
 
 @pytest.fixture

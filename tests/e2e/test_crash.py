@@ -21,7 +21,7 @@ def moment(draw):
 
 
 @pytest.mark.parametrize("what", ["engine", "everything"])
-def test_kill_9_under_load(start_postrider, start_sink, start_generator, record_property, what):
+def test_kill_9_under_load(start_postrider, start_sink, start_generator, figure, what):
     seed = int(os.environ.get("POSTRIDER_SEED", "1"))
     draw = random.Random(f"{what} {seed}")
     sink = start_sink()
@@ -42,9 +42,7 @@ def test_kill_9_under_load(start_postrider, start_sink, start_generator, record_
         generator.wait_acknowledged(before + 20)
     generator.stop()
     ledger = settle(generator, sink, server=server)
-    record_property("ledger", str(ledger))
-    record_property("restart_s_max", f"{max(restarts):.2f}")
-    print(f"{KILLS} kills: {ledger}, {server.repeats_foretold()} foretold; restart at most {max(restarts):.2f} s")
+    figure(f"{KILLS} kills: {ledger}, {server.repeats_foretold()} foretold; restart at most {max(restarts):.2f} s")
     ledger.check(server)
     if what == "engine":
         # Within a second, beside the back-off of deaths in a row, on a machine that is not overloaded.

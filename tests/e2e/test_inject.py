@@ -46,7 +46,7 @@ def can_trace():
 
 @pytest.mark.skipif(not can_trace(), reason="strace is not installed or may not trace here")
 @pytest.mark.parametrize("fault", sorted(FAULTS))
-def test_failing_system_calls(start_postrider, start_sink, start_generator, folder, fault):
+def test_failing_system_calls(start_postrider, start_sink, start_generator, folder, figure, fault):
     calls, how = FAULTS[fault]
     sink = start_sink()
     server = start_postrider(next_hop=sink.address, extra="queue { fresh-memory 0 }\n")
@@ -72,7 +72,7 @@ def test_failing_system_calls(start_postrider, start_sink, start_generator, fold
         server.start()
     generator.stop()
     ledger = settle(generator, sink, server=server)
-    print(f"{fault}: {injected} calls failed, {'restarted by hand' if again else 'stayed up'}; {ledger}")
+    figure(f"{fault}: {injected} calls failed, {'restarted by hand' if again else 'stayed up'}; {ledger}")
     ledger.check(server)
     assert injected > 0, "nothing failed: the test shows nothing"
     assert not again, "it neither stayed up nor came back by itself"

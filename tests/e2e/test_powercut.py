@@ -47,7 +47,7 @@ def run_cuts(cuts, disk_options, next_load, folder, start_postrider, sink, gener
 
 @pytest.mark.parametrize("tear", [False, True], ids=["forgets", "tears"])
 def test_power_cuts_under_load(forgetting_disk, folder, start_postrider, start_sink, start_generator,
-                               record_property, tear):
+                               figure, tear):
     del forgetting_disk  # only asks whether this machine can
     draw = random.Random(f"{tear} {os.environ.get('POSTRIDER_SEED', '1')}")
     sink = start_sink()
@@ -58,8 +58,7 @@ def test_power_cuts_under_load(forgetting_disk, folder, start_postrider, start_s
     ledger, counted, server = run_cuts(
         CUTS, lambda number: ["--tear", str(number)] if tear else [], next_load, folder,
         start_postrider, sink, lambda server: start_generator(server.port, *LOAD))
-    record_property("ledger", str(ledger))
-    print(f"{CUTS} cuts: {ledger}, {server.repeats_foretold()} foretold; lost {sum(count['sectors_lost'] for count in counted)} sectors")
+    figure(f"{CUTS} cuts: {ledger}, {server.repeats_foretold()} foretold; lost {sum(count['sectors_lost'] for count in counted)} sectors")
     ledger.check(server, forgets=True)
     assert all(count["cut"] for count in counted)
     assert len(ledger.acknowledged) > CUTS

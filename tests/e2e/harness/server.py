@@ -27,7 +27,9 @@ class Postrider:
         self.relay_from = "127.0.0.0/8"
         self.spool = spool or self.folder / "spool"
         self.control = self.folder / "control"
-        self.extra = extra if "log {" in extra else extra + "log { level info }\n"
+        # Small segments: a start writes one in full, and they change more often.
+        defaults = {"log {": "log { level info }\n", "disk {": "disk { segment 16M }\n"}
+        self.extra = extra + "".join(text for block, text in defaults.items() if block not in extra)
         self.binary = binary
         self.environment = environment
         self.config = self.folder / "postrider.conf"
