@@ -806,6 +806,33 @@ static void waits_for_the_record(void **state)
     close_all(c);
 }
 
+/* The refusal comes while another host is being tried: there it is asked for again. */
+static void asks_again_for_the_record(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    struct message *m = a_message("a@b", 400);
+    misbehaves(0, AT_DATA, "!");
+    house.spool_late.holds = true;
+    house.append_fault = FAULT_DISK_ERROR;
+    house.append_faults = 1000000;
+    deliver(c, m, ROUTE(0, 10, 1, 20, 2, 30), true);
+    while (house.hosts[0].connections == 0)
+        run(100);
+    sim_options(house.sim)->silence = 1000000;
+    run(5 * SIM_SECOND);
+    assert_int_equal(state_of(c), CONNECTION_CONNECTING);
+    late_release(&house.spool_late);
+    run(SIM_SECOND);
+    assert_int_equal(m->sendings, 0);
+    house.append_faults = 0;
+    sim_options(house.sim)->silence = 0;
+    await(c);
+    expect_delivered(c, 0);
+    assert_int_equal(m->sendings, 1);
+    close_all(c);
+}
+
 /* Time ---------------------------------------------------------------------------------------- */
 
 static void gives_each_phase_its_time(void **state)
@@ -881,6 +908,8 @@ static void is_in_doubt_after_the_dot(void **state)
         assert_true(result(c, 1)->in_doubt);
         assert_false(result(c, 0)->in_doubt);
         assert_int_not_equal(c->delivery.site_fault, FAULT_NONE);
+        send_to(c, a_message("b@b", 400), ROUTE(0, 10, 1, 20));
+        assert_true(result(c, 0)->end == DELIVERY_DEFERRED && result(c, 0)->in_doubt);
     }
     assert_int_equal(house.hosts[1].connections, 0); /* it may be there already */
     /* A reply that was read leaves none. */
@@ -1056,6 +1085,7 @@ int main(void)
         CASE(reads_anew_for_the_next_host),
         CASE(sends_no_dot_without_the_record),
         CASE(waits_for_the_record),
+        CASE(asks_again_for_the_record),
         CASE(gives_each_phase_its_time),
         CASE(gives_connecting_its_time),
         CASE(is_patient_while_it_moves),
