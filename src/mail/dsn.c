@@ -205,11 +205,24 @@ static const char *const action_names[] = {
 /* "Name: type; value" of a peer's value, unless that is empty. */
 static void put_typed(struct writer *w, const char *start, struct span value, size_t max)
 {
+    value = span_sub(value, 0, max);
     if (is_all_blank(value))
         return;
     put(w, start);
     put_clean(w, value, max);
     put(w, "\r\n");
+}
+
+/* "rfc822;a@b": the type is required, and a word (RFC 3464 2.1.1). */
+static bool is_typed(struct span value)
+{
+    size_t len = span_find_byte(value, ';', 0);
+    for (size_t i = 0; i < len; i++) {
+        uint8_t byte = byte_lower(value.data[i]);
+        if ((byte < 'a' || byte > 'z') && (byte < '0' || byte > '9') && byte != '-')
+            return false;
+    }
+    return len > 0 && len < value.len;
 }
 
 static void put_diagnostic(struct writer *w, const struct dsn_recipient *r)
@@ -229,7 +242,7 @@ static void put_recipient(struct writer *w, const struct dsn_recipient *r)
     char status[STATUS_TEXT_MAX + 1];
     status_format(r->status, status);
     put(w, "\r\n");
-    if (span_find_byte(r->original, ';', 0) < r->original.len) /* the type is required */
+    if (is_typed(r->original))
         put_typed(w, "Original-Recipient: ", r->original, ORIGINAL_MAX);
     put(w, "Final-Recipient: rfc822; ");
     put_clean(w, r->address, ADDRESS_MAX);
@@ -323,8 +336,7 @@ static void put_original(struct writer *w)
         (void)buffer_put(w->out, fields);
     else
         put_quoted_printable(w, fields);
-    if (fields.len < 2 || fields.data[fields.len - 1] != '\n' ||
-        fields.data[fields.len - 2] != '\r')
+    if (fields.len > 0 && !span_ends_with_nocase(fields, SPAN("\r\n")))
         put(w, "\r\n");
 }
 
