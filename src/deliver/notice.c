@@ -177,8 +177,13 @@ static void compose(struct notice *n, struct span content_head)
 
 static void read_original(struct notice *n)
 {
-    if (!n->mail->envelope.content_in_file) {
-        compose(n, n->mail->envelope.content);
+    const struct envelope *e = &n->mail->envelope;
+    if (e->reverse_path.len == 0) { /* nobody is told of those: not what the queue knows */
+        answer(n, FAULT_DAMAGED);
+        return;
+    }
+    if (!e->content_in_file) {
+        compose(n, e->content);
         return;
     }
     content_init(&n->reading.content, n->deliverer->spool, n->mail->id);

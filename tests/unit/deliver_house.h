@@ -345,7 +345,7 @@ static void worker_on_letter(void *self, struct letter *letter)
 
 static const struct actor_role worker_role = {"worker", worker_on_letter, NULL};
 
-static struct channel *a_channel(void)
+static inline struct channel *a_channel(void)
 {
     assert_true(house.channel_count < CHANNELS_MAX);
     struct channel *c = &house.channels[house.channel_count++];
@@ -355,7 +355,7 @@ static struct channel *a_channel(void)
 }
 
 /* The hosts by number, each with the preference behind it: {0, 10, 1, 20}. */
-static struct route *a_route(const int *numbers, size_t count)
+static inline struct route *a_route(const int *numbers, size_t count)
 {
     struct route_host hosts[HOSTS];
     for (size_t i = 0; i < count; i += 2) {
@@ -395,7 +395,8 @@ static void lend(struct channel *c, enum delivery_kind kind)
 }
 
 /* To all recipients of m. Takes the route. */
-static void deliver(struct channel *c, struct message *m, struct route *route, bool with_mail)
+static inline void deliver(struct channel *c, struct message *m, struct route *route,
+                           bool with_mail)
 {
     struct delivery *d = &c->delivery;
     forget_delivery(c);
@@ -417,7 +418,7 @@ static void run(int64_t us)
     (void)sim_run_until(house.sim, sim_now_us(house.sim) + us);
 }
 
-static void await(struct channel *c)
+static inline void await(struct channel *c)
 {
     for (int i = 0; i < 400000 && c->is_lent; i++)
         run(10000);
