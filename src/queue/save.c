@@ -101,8 +101,10 @@ static void describe(struct queue *q, struct recipient *r, bool with_told, struc
 static bool encode_state(struct queue *q, struct work *w, struct buffer *out)
 {
     struct message *m = w->message;
-    struct message_state s = {
-        .held = m->is_held, .crashes = (uint8_t)m->crashes, .recipient_count = m->recipient_count};
+    struct message_state s = {.held = m->is_held,
+                              .crashes = (uint8_t)m->crashes,
+                              .is_delivering = m->busy > 0,
+                              .recipient_count = m->recipient_count};
     if (m->is_held)
         s.reason = held_reason_text((enum held_reason)m->held_reason);
     uint32_t replies_max =

@@ -64,6 +64,7 @@ static enum fault take_message_state(struct recovery *r, struct found *f, struct
         return FAULT_NONE;
     struct span payload = state_pool_get(&f->state_payload, arena);
     enum fault fault = state_decode(payload, m->envelope.recipient_count, arena, &m->state);
+    m->sending = m->sending || (fault == FAULT_NONE && m->state.is_delivering);
     if (arena->full)
         return FAULT_NO_MEMORY;
     if (fault == FAULT_NONE)

@@ -13,9 +13,9 @@
 
 struct recovered_message {
     struct id id;
-    uint32_t version;           /* of its newest state; 0: none was written */
-    bool sending;               /* a final dot may have been sent after that state (RFC 1047) */
-    struct envelope envelope;   /* without content */
+    uint32_t version;         /* of its newest state; 0: none was written */
+    bool sending;             /* a final dot may be out whose end is not in that state (RFC 1047) */
+    struct envelope envelope; /* without content */
     struct message_state state; /* recipient_count 0: none was written, all wait */
 };
 

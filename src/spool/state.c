@@ -4,8 +4,8 @@
 #include "base/cursor.h"
 #include "spool/envelope.h"
 
-/* Layout: version u8 (1), held u8, crashes u8, zero u8, reply count u16, reason length u16, run
- * count u32, reason, replies (length u16, text), runs. */
+/* Layout: version u8 (1), held u8, crashes u8, delivering u8, reply count u16, reason length u16,
+ * run count u32, reason, replies (length u16, text), runs. */
 #define STATE_LAYOUT 1
 /* A run: count u32, standing u8, zero u8, attempts u16, reply u16, zero u16, due u64. */
 #define RUN_BYTES 20
@@ -50,7 +50,7 @@ bool state_encode(const struct message_state *s, struct buffer *out)
 {
     check(s->reply_count <= STATE_REPLIES_MAX);
     bool ok = buffer_put_u8(out, STATE_LAYOUT) && buffer_put_u8(out, s->held) &&
-              buffer_put_u8(out, s->crashes) && buffer_put_u8(out, 0) &&
+              buffer_put_u8(out, s->crashes) && buffer_put_u8(out, s->is_delivering) &&
               buffer_put_u16(out, s->reply_count) && buffer_put_u32(out, count_runs(s)) &&
               put_text(out, s->reason);
     for (uint16_t i = 0; ok && i < s->reply_count; i++)
@@ -113,7 +113,7 @@ enum fault state_decode(struct span payload, uint32_t recipient_count, struct ar
     uint8_t layout = cursor_u8(&c);
     struct message_state s = {.held = cursor_u8(&c) != 0};
     s.crashes = cursor_u8(&c);
-    (void)cursor_u8(&c);
+    s.is_delivering = cursor_u8(&c) != 0;
     s.reply_count = cursor_u16(&c);
     uint32_t runs = cursor_u32(&c);
     s.reason = take_text(&c);

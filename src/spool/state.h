@@ -35,6 +35,8 @@ struct recipient_state {
 struct message_state {
     bool held;
     uint8_t crashes;    /* at how many crashes it was being worked on */
+    bool is_delivering; /* other recipients were with a server meanwhile: a SENDING before this
+                           record still counts */
     struct span reason; /* why it is held, or who changed it */
     struct recipient_state *recipients;
     uint32_t recipient_count;

@@ -82,7 +82,8 @@ static bool waits(const struct recovery *r, uint32_t waiting, uint32_t for_numbe
 /* The table of docs/SPOOL.md ------------------------------------------------------------------- */
 
 /* What is written of message 1, a letter a record: A accepted, S sending, O outcome, C control,
-   D done, | a sync, / the next segment, G a group of outcome and another message. */
+   B outcome while others are being delivered, D done, | a sync, / the next segment, G a group of
+   outcome and another message. */
 struct row {
     const char *records;
     bool lives;
@@ -118,6 +119,12 @@ static void write_row(const struct row *row)
         case 'O':
             files_outcome(s, 1, ++version, 2);
             break;
+        case 'B':
+            state = a_state(2, 0, "");
+            state.data[3] = 1;
+            files_add(s, RECORD_OUTCOME, an_id(1), ++version, buffer_span(&state));
+            buffer_fini(&state);
+            break;
         case 'C':
             state = a_state(2, 0, "held");
             files_add(s, RECORD_CONTROL, an_id(1), ++version, buffer_span(&state));
@@ -148,15 +155,16 @@ static void write_row(const struct row *row)
 static void every_state_of_a_message(void **state)
 {
     static const struct row rows[] = {
-        {"", false, false, 0},         {"A", true, false, 0},     {"A|O", true, false, 1},
-        {"AOOO", true, false, 3},      {"A|C", true, false, 1},   {"AOC", true, false, 2},
-        {"AG", true, false, 1},        {"AS", true, true, 0},     {"A|S", true, true, 0},
-        {"ASO", true, false, 1},       {"AOS", true, true, 1},    {"ASOSO|S", true, true, 2},
-        {"AOSC", true, false, 2},      {"AS/O", true, false, 1},  {"A/O/S", true, true, 1},
-        {"A/O/O/S/O", true, false, 3}, {"AD", false, false, 0},   {"A|D", false, false, 0},
-        {"A/D", false, false, 0},      {"AOSD", false, false, 0}, {"A/G/D", false, false, 0},
-        {"O", false, false, 0},        {"C", false, false, 0},    {"S", false, false, 0},
-        {"D", false, false, 0},        {"OS/D", false, false, 0}, {"G", false, false, 0},
+        {"", false, false, 0},         {"A", true, false, 0},      {"A|O", true, false, 1},
+        {"AOOO", true, false, 3},      {"A|C", true, false, 1},    {"AOC", true, false, 2},
+        {"AG", true, false, 1},        {"AS", true, true, 0},      {"A|S", true, true, 0},
+        {"ASO", true, false, 1},       {"AOS", true, true, 1},     {"ASOSO|S", true, true, 2},
+        {"AOSC", true, false, 2},      {"AS/O", true, false, 1},   {"A/O/S", true, true, 1},
+        {"A/O/O/S/O", true, false, 3}, {"AD", false, false, 0},    {"A|D", false, false, 0},
+        {"A/D", false, false, 0},      {"AOSD", false, false, 0},  {"A/G/D", false, false, 0},
+        {"O", false, false, 0},        {"C", false, false, 0},     {"S", false, false, 0},
+        {"D", false, false, 0},        {"OS/D", false, false, 0},  {"G", false, false, 0},
+        {"ASB", true, true, 1},        {"AS/B/O", true, false, 2}, {"ASBD", false, false, 0},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct recovered_place place;

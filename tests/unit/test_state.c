@@ -23,6 +23,7 @@ static struct message_state some_state(struct recipient_state *r, uint32_t count
 {
     return (struct message_state){.held = true,
                                   .crashes = 2,
+                                  .is_delivering = true,
                                   .reason = SPAN("by the postmaster"),
                                   .recipients = r,
                                   .recipient_count = count,
@@ -45,7 +46,8 @@ static void comes_back_as_it_was(void **state)
     arena_init(&arena, 1 << 20);
     assert_true(state_encode(&s, &b));
     assert_int_equal(state_decode(buffer_span(&b), MANY, &arena, &back), FAULT_NONE);
-    assert_true(back.held && back.crashes == 2 && span_equal(back.reason, s.reason));
+    assert_true(back.held && back.crashes == 2 && back.is_delivering &&
+                span_equal(back.reason, s.reason));
     assert_true(back.reply_count == 2 && span_equal(back.replies[1], replies[1]));
     assert_int_equal(back.recipient_count, MANY);
     for (uint32_t i = 0; i < MANY; i++) {
