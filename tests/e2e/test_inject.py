@@ -1,12 +1,13 @@
 """System calls that fail (strace -e inject): every 250 is kept, and the program comes back."""
 
+import pathlib
 import shutil
 import subprocess
 import time
 
 import pytest
 
-from harness.process import Program, Trouble
+from harness.process import Program, Trouble, wait_until
 from harness.traffic import settle
 
 LOAD = ["--sessions", "10", "--messages", "10000000", "--persist", "--rate", "200"]
@@ -76,3 +77,45 @@ def test_failing_system_calls(start_postrider, start_sink, start_generator, fold
     ledger.check(server)
     assert injected > 0, "nothing failed: the test shows nothing"
     assert not again, "it neither stayed up nor came back by itself"
+
+
+# While the engine starts with mail in the spool: calls of each of its threads that fail.
+FAULTS_AT_START = ["openat:error=EIO:when=2+3", "openat:error=EMFILE:when=5+2", "pread64:error=EIO:when=1+3",
+                   "fdatasync:error=EIO:when=1+2", "pread64:error=EIO:when=9+5",
+                   "pwrite64,pwritev:error=EIO:when=2+3", "pwrite64,pwritev:error=ENOSPC:when=1+2",
+                   "mmap:error=ENOMEM:when=3+2", "clone3:error=EAGAIN:when=4+2", "epoll_ctl:error=ENOMEM:when=5+3",
+                   "getdents64:error=EIO:when=1+2", "unlink,unlinkat:error=EIO:when=1+2"]
+
+
+@pytest.mark.skipif(not can_trace(), reason="strace is not installed or may not trace here")
+def test_starts_that_fail_lose_nothing(start_postrider, start_sink, start_generator, folder, figure):
+    """The supervisor starts the engine until it can start; the mail stays."""
+    sink = start_sink()
+    sink.stop()
+    server = start_postrider(next_hop=sink.address, extra="queue { fresh-memory 0 }\n")
+    for name, size in (("small", "3000"), ("large", "300000")):
+        start_generator(server.port, "--messages", "30", "--sessions", "3", "--size", size,
+                        name=name).finish()
+    for number, fault in enumerate(FAULTS_AT_START):
+        trace = folder / f"trace{number}"
+        strace = Program(folder, f"strace{number}", [
+            "strace", "-f", "-qq", "-o", trace, "-p", str(server.supervisor()),
+            "-e", f"trace={fault.partition(':')[0]}", "-e", f"inject={fault}"]).start()
+        wait_until(lambda: "TracerPid:\t0" not in
+                   pathlib.Path(f"/proc/{server.supervisor()}/status").read_text(), 5, "strace is there", 0.01)
+        server.kill_engine()
+        time.sleep(1)
+        strace.stop()
+        assert "(INJECTED)" in trace.read_text(), fault
+        wait_until(lambda: server.command("status", check=False).returncode == 0, 20,
+                   lambda: f"an engine runs after {fault}")
+        time.sleep(0.3)  # its first beat ends the back-off
+    sink.start()
+    def all_came():
+        server.retry_all()
+        return len(sink.received()) >= 60
+    wait_until(all_came, 60, lambda: f"60 messages at the sink, there are {len(sink.received())}", 1)
+    server.wait_drained()
+    figure(f"{len(FAULTS_AT_START)} starts with failing calls, {server.log().count('child-died') - len(FAULTS_AT_START)} "
+           f"engines more than were killed: all 60 messages came")
+    assert "check failed" not in server.log()

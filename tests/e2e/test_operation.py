@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from harness.process import wait_until
 from harness.server import BINARY, Postrider
 from make_messages import MESSAGES
 
@@ -157,7 +158,7 @@ def test_the_reply_names_the_message_and_the_log_has_it(start_postrider, start_s
     (b"NOOP " + b"x" * 3000 + b"\r\n", {500}), (b"MAIL FROM:<" + b"a" * 300 + b"@b.test>\r\n", {501, 503, 500}),
     (b"MAIL FROM:<a@b.test> SIZE=99999999999\r\n", {552, 501, 503}),
 ])
-def test_bad_input_gets_a_precise_answer(start_postrider, sent, codes):
+def test_bad_input_gets_a_precise_answer_and_one_log_line(start_postrider, sent, codes):
     server = start_postrider()
     with socket.create_connection(("127.0.0.1", server.port), 5) as connection:
         connection.settimeout(5)
@@ -169,4 +170,12 @@ def test_bad_input_gets_a_precise_answer(start_postrider, sent, codes):
         if reply[:1] == b"5":
             assert reply[4:6] == b"5.", reply  # an enhanced code (RFC 2034)
         connection.sendall(b"QUIT\r\n")
+        assert reader.readline().startswith(b"221 ")
     assert server.is_answering()
+    def said():
+        return [line for line in server.log().splitlines() if " command-refused " in line]
+    if reply[:1] == b"5":
+        wait_until(said, 5, "the log says it")
+        assert len(said()) == 1 and reply[:3].decode() in said()[0], said()
+    else:
+        assert not said()

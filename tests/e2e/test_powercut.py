@@ -11,7 +11,7 @@ from harness.forgetfs import ForgetFs
 from harness.traffic import settle
 
 CUTS = 40 if FULL else 6
-LOAD = ["--sessions", "20", "--messages", "10000000", "--persist", "--rate", "400", "--size", "3000"]
+LOAD = ["--sessions", "20", "--messages", "10000000", "--persist", "--rate", "1500", "--size", "3000"]
 
 
 def run_cuts(cuts, disk_options, next_load, folder, start_postrider, sink, generator_for):
