@@ -104,6 +104,9 @@ static bool give(struct play *p, struct span input)
         case CLIENT_WANT_CONTENT:
             p->dot_at = p->at + p->dot_delay;
             return true;
+        case CLIENT_WANT_TLS:
+            client_secured(p->client); /* what follows came under TLS */
+            break;
         case CLIENT_WANT_RESULT:
             take_results(p);
             if (p->begun < TRANSACTIONS_MAX)
@@ -155,6 +158,8 @@ static void run_in_pieces(const uint8_t *data, size_t size, size_t piece, struct
     p.count = 1 + data[1] % RECIPIENTS_MAX;
     p.is_8bit = (data[1] & 8) != 0;
     p.has_bad_path = (data[1] & 16) != 0;
+    if ((data[1] & 32) != 0)
+        client_wish_tls(p.client);
     p.lost_at = data[2] == 255 ? SIZE_MAX : (size_t)data[2] * 4;
     p.dot_delay = data[3];
     p.dot_at = SIZE_MAX;

@@ -67,7 +67,7 @@ static bool has_letter_out(const struct connection *c)
 /* A closed channel's connection ends once nothing of it is under way. */
 static void end_orphan(struct connection *c)
 {
-    check(c->is_orphan && c->delivery == NULL && c->socket == NULL);
+    check(c->is_orphan && c->delivery == NULL && !link_is_open(&c->link));
     if (has_letter_out(c))
         connection_enter(c, CONNECTION_DRAINING);
     else
@@ -88,11 +88,11 @@ void connection_close(struct connection *c)
 
 void connection_drop(struct connection *c)
 {
-    if (c->socket != NULL) {
-        socket_close(c->socket);
+    if (link_is_open(&c->link)) {
+        link_close(&c->link);
         deliverer_count(&c->deliverer->counters.connections_open, -1);
     }
-    c->socket = NULL;
+    c->is_securing = false;
     client_free(c->client);
     c->client = NULL;
     c->is_sending = false;
@@ -109,7 +109,7 @@ static void hang_up(struct connection *c)
     if (c->client != NULL && client_is_usable(c->client) && !c->is_sending) {
         client_quit(c->client);
         struct span quit = buffer_span(client_output(c->client));
-        (void)socket_send(c->socket, &quit, 1);
+        (void)link_send(&c->link, &quit, 1);
     }
     connection_drop(c);
 }

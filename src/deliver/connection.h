@@ -29,6 +29,7 @@
 #include "deliver/deliverer.h"
 #include "deliver/smtp_client.h"
 #include "spool/content.h"
+#include "tls/link.h"
 #include "transfer/delivery.h"
 
 #define CONNECTION_ATTEMPTS_MAX 64
@@ -78,11 +79,14 @@ struct connection {
     enum connection_state state;
     bool is_orphan; /* its channel has been closed: freed as soon as possible */
 
-    struct socket *socket; /* and the client: both or neither, but for CONNECTING */
+    struct link link; /* open, and the client there: both or neither, but for CONNECTING */
     struct client *client;
     struct endpoint peer;
     uint32_t transactions; /* over this socket */
-    bool is_sending;       /* socket_send has not told on_sent yet */
+    bool is_securing;      /* the handshake is under way */
+    struct endpoint
+        clear_peer;        /* whose handshake has failed: it is talked to in clear (RFC 7435) */
+    bool is_sending;       /* link_send has not told on_sent yet */
     struct buffer sending; /* the commands of that send; changes places with the client's output */
     struct timer timer;
     uint64_t progress; /* of the client when the timer was set */
@@ -115,6 +119,7 @@ struct deliverer {
     const struct deliverer_settings *settings;
     struct client_limits limits;
     struct spool *spool;
+    struct tls_context *tls; /* made when first needed */
     struct list connections, notices;
     struct id_source ids;
     struct {

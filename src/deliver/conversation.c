@@ -2,9 +2,12 @@
  * conversation: a connection's socket and the client's machine on it: which host is tried, what is
  * sent, how long is waited. Of the results it knows only whether another host has to be tried.
  */
+#include <string.h>
+
+#include "base/log.h"
 #include "deliver/connection.h"
 
-static const struct socket_events events;
+static const struct link_events events;
 
 static void pump(struct connection *c, struct span input);
 
@@ -21,11 +24,9 @@ static enum fault connect_to(struct connection *c, struct endpoint peer)
     struct endpoint source = peer.family == 6 ? s->source_ipv6 : s->source_ipv4;
     c->peer = peer;
     deliverer_count(&c->deliverer->counters.connections, 1);
-    enum fault fault = socket_connect(connection_loop(c), peer, source, &events, c, &c->socket);
-    if (fault != FAULT_NONE) {
-        c->socket = NULL;
+    enum fault fault = link_connect(&c->link, connection_loop(c), peer, source, &events, c);
+    if (fault != FAULT_NONE)
         return fault;
-    }
     deliverer_count(&c->deliverer->counters.connections_open, 1);
     if (connection_set_timer(c, s->connect_timeout_ms))
         return FAULT_NONE;
@@ -63,6 +64,8 @@ static void on_connect(void *context, enum fault fault)
         c->client = client_new(&d->limits, d->settings->hostname);
         if (c->client == NULL)
             fault = FAULT_NO_MEMORY;
+        else if (!endpoint_equal(c->peer, c->clear_peer))
+            client_wish_tls(c->client);
     }
     if (fault == FAULT_NONE) {
         conversation_begin(c);
@@ -144,7 +147,7 @@ static void send_commands(struct connection *c)
     *output = sent;
     buffer_reset(output);
     struct span part = buffer_span(&c->sending);
-    c->is_sending = socket_send(c->socket, &part, 1) == SEND_LATER;
+    c->is_sending = link_send(&c->link, &part, 1) == SEND_LATER;
 }
 
 /* As early as the host has said that it talks to us, so that the record is written while MAIL and
@@ -203,6 +206,45 @@ static enum react on_want_idle(struct connection *c, bool has_input)
     return REACT_OVER;
 }
 
+/* Any certificate will do, since in clear would do, too (RFC 7435); made once, on the first need.
+ */
+static struct tls_context *client_context(struct deliverer *d)
+{
+    if (d->tls == NULL && tls_client_new(&d->tls) != FAULT_NONE)
+        d->tls = NULL;
+    return d->tls;
+}
+
+/* The name of the host, for its choice of a certificate. */
+static struct tls_stream *make_stream(struct connection *c)
+{
+    char name[TLS_NAME_MAX];
+    struct tls_context *tls = client_context(c->deliverer);
+    const struct attempt *at = &c->attempts[c->attempt_next - 1];
+    struct span host = c->delivery->route->hosts[at->host].name;
+    if (tls == NULL || host.len >= sizeof name)
+        return NULL;
+    memcpy(name, host.data, host.len);
+    name[host.len] = '\0';
+    return tls_stream_connect(tls, host.len > 0 ? name : NULL);
+}
+
+/* The 220 has come, so our STARTTLS is with the server; what came behind the 220 is dropped by the
+   caller (CVE-2021-38371). */
+static enum react on_want_tls(struct connection *c)
+{
+    if (c->is_securing)
+        return REACT_WAIT;
+    struct tls_stream *stream = c->is_sending ? NULL : make_stream(c);
+    if (stream == NULL) {
+        client_lost(c->client, FAULT_NO_MEMORY);
+        return REACT_AGAIN;
+    }
+    c->is_securing = true;
+    link_start_tls(&c->link, stream);
+    return REACT_WAIT;
+}
+
 static enum react react(struct connection *c, enum client_want want, bool has_input)
 {
     switch (want) {
@@ -216,6 +258,8 @@ static enum react react(struct connection *c, enum client_want want, bool has_in
         c->has_result = true;
         c->out.is_active = false;
         return REACT_AGAIN;
+    case CLIENT_WANT_TLS:
+        return on_want_tls(c);
     case CLIENT_WANT_IDLE:
         return on_want_idle(c, has_input);
     case CLIENT_WANT_CLOSE:
@@ -235,7 +279,7 @@ static void pump(struct connection *c, struct span input)
     for (;;) {
         size_t used;
         enum client_want want = client_step(c->client, input, &used);
-        input = span_skip(input, used);
+        input = want == CLIENT_WANT_TLS ? (struct span){NULL, 0} : span_skip(input, used);
         send_commands(c);
         enum react next = react(c, want, input.len > 0);
         if (next == REACT_OVER)
@@ -289,8 +333,41 @@ static void on_end(void *context, enum fault fault)
     conversation_lost(c, fault == FAULT_NONE ? FAULT_CONNECTION_LOST : fault);
 }
 
-static const struct socket_events events = {
-    .on_connect = on_connect, .on_bytes = on_bytes, .on_sent = on_sent, .on_end = on_end};
+static void log_secured(const struct connection *c)
+{
+    char host[ENDPOINT_TEXT_MAX];
+    const struct tls_stream *s = c->link.stream;
+    LOG(actor_log(c->deliverer->worker), EVENT_SITE_SECURED, log_id("id", c->delivery->id),
+        log_span("host", endpoint_format(c->peer, host)),
+        log_text("version", tls_stream_version(s)), log_text("cipher", tls_stream_cipher(s)));
+}
+
+/* A handshake that fails proves nothing against the host: it is asked again, in clear. */
+static void on_secure(void *context, enum fault fault)
+{
+    struct connection *c = context;
+    if (fault == FAULT_NONE) {
+        c->is_securing = false;
+        log_secured(c);
+        client_secured(c->client);
+        conversation_go_on(c);
+        return;
+    }
+    char host[ENDPOINT_TEXT_MAX];
+    LOG(actor_log(c->deliverer->worker), EVENT_SITE_INSECURE, log_id("id", c->delivery->id),
+        log_span("host", endpoint_format(c->peer, host)),
+        log_text("reason", tls_stream_trouble(c->link.stream)));
+    c->clear_peer = c->peer;
+    c->attempt_next--;
+    connection_drop(c);
+    conversation_try_next(c);
+}
+
+static const struct link_events events = {.on_connect = on_connect,
+                                          .on_bytes = on_bytes,
+                                          .on_sent = on_sent,
+                                          .on_secure = on_secure,
+                                          .on_end = on_end};
 
 /* The server waits for content that our own disk or spool does not give. */
 static bool is_ours(const struct connection *c)

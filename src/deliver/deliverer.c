@@ -128,5 +128,6 @@ void deliverer_free(struct deliverer *d)
         return;
     list_each(node, &d->connections) connection_free(container_of(node, struct connection, node));
     notices_free(d);
+    tls_context_free(d->tls);
     free(d);
 }

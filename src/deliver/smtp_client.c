@@ -30,6 +30,7 @@ struct client {
     struct buffer output;
     struct extensions extensions;
     bool is_esmtp;
+    bool wishes_tls, is_secure;
     bool is_open; /* the server holds a transaction that RSET or a final dot has to end */
     uint32_t transactions;
 
@@ -54,8 +55,10 @@ struct client {
 #define BIT(phase) (1u << CLIENT_##phase)
 static const uint16_t moves[] = {
     [CLIENT_GREETING] = BIT(EHLO) | BIT(QUIT) | BIT(CLOSED),
-    [CLIENT_EHLO] = BIT(HELO) | BIT(IDLE) | BIT(QUIT) | BIT(CLOSED),
+    [CLIENT_EHLO] = BIT(HELO) | BIT(STARTTLS) | BIT(IDLE) | BIT(QUIT) | BIT(CLOSED),
     [CLIENT_HELO] = BIT(IDLE) | BIT(QUIT) | BIT(CLOSED),
+    [CLIENT_STARTTLS] = BIT(SECURING) | BIT(IDLE) | BIT(CLOSED),
+    [CLIENT_SECURING] = BIT(EHLO) | BIT(CLOSED),
     [CLIENT_IDLE] = BIT(RSET) | BIT(MAIL) | BIT(QUIT) | BIT(CLOSED),
     [CLIENT_RSET] = BIT(MAIL) | BIT(CLOSED),
     [CLIENT_MAIL] = BIT(RCPT) | BIT(IDLE) | BIT(CLOSED),
@@ -159,7 +162,7 @@ static bool is_of_host(enum fault fault)
 static void end_connection(struct client *c, struct client_result why, enum client_phase next)
 {
     bool under_way = c->has_transaction && !c->result_ready;
-    bool ready = c->phase != CLIENT_GREETING && c->phase != CLIENT_EHLO && c->phase != CLIENT_HELO;
+    bool ready = c->phase >= CLIENT_IDLE; /* phases are in the order of a conversation */
     why.text = keep(&c->trouble_text, why.text);
     c->outcome.trouble = why;
     c->outcome.is_stale =
@@ -414,7 +417,10 @@ static void on_hello(struct client *c, const struct reply *reply)
     bool was_ehlo = c->phase == CLIENT_EHLO;
     if (class != 2)
         c->extensions = (struct extensions){.size_max = 0};
-    if (class == 2) {
+    if (class == 2 && was_ehlo && c->wishes_tls && c->extensions.starttls && !c->is_secure) {
+        (void)buffer_put_text(&c->output, "STARTTLS\r\n");
+        client_enter(c, CLIENT_STARTTLS);
+    } else if (class == 2) {
         c->is_esmtp = was_ehlo;
         client_enter(c, CLIENT_IDLE);
         if (c->has_transaction)
@@ -425,6 +431,21 @@ static void on_hello(struct client *c, const struct reply *reply)
         client_enter(c, CLIENT_HELO);
     } else if (class == 4 || class == 5) {
         refused_by_host(c, reply);
+    } else {
+        close_by_nonsense(c, reply);
+    }
+}
+
+static void on_starttls(struct client *c, const struct reply *reply)
+{
+    int class = reply->code / 100;
+    if (reply->code == 220) {
+        client_enter(c, CLIENT_SECURING);
+    } else if (class == 4 || class == 5) {
+        c->is_esmtp = true;
+        client_enter(c, CLIENT_IDLE);
+        if (c->has_transaction)
+            start(c);
     } else {
         close_by_nonsense(c, reply);
     }
@@ -546,6 +567,9 @@ static void on_reply(struct client *c, const struct reply *reply)
     case CLIENT_HELO:
         on_hello(c, reply);
         break;
+    case CLIENT_STARTTLS:
+        on_starttls(c, reply);
+        break;
     case CLIENT_RSET:
         on_rset(c, reply);
         break;
@@ -570,6 +594,7 @@ static void on_reply(struct client *c, const struct reply *reply)
     case CLIENT_QUIT:
         client_enter(c, CLIENT_CLOSED);
         break;
+    case CLIENT_SECURING: /* no input is read */
     case CLIENT_CLOSED:
         check(false);
         break;
@@ -616,6 +641,10 @@ static bool wants_first(struct client *c, enum client_want *want_out)
         *want_out = CLIENT_WANT_CLOSE;
         return true;
     }
+    if (c->phase == CLIENT_SECURING) {
+        *want_out = CLIENT_WANT_TLS;
+        return true;
+    }
     if (c->content_wanted && c->phase == CLIENT_CONTENT) {
         c->content_wanted = false;
         *want_out = CLIENT_WANT_CONTENT;
@@ -647,6 +676,28 @@ enum client_want client_step(struct client *c, struct span input, size_t *used_o
     return want;
 }
 
+void client_wish_tls(struct client *c)
+{
+    check(c->phase == CLIENT_GREETING);
+    c->wishes_tls = true;
+}
+
+void client_secured(struct client *c)
+{
+    check(c->phase == CLIENT_SECURING);
+    c->is_secure = true;
+    c->extensions = (struct extensions){.size_max = 0};
+    reply_reader_fini(&c->replies);
+    reply_reader_init(&c->replies);
+    (void)buffer_printf(&c->output, "EHLO %s\r\n", c->hostname);
+    client_enter(c, CLIENT_EHLO);
+}
+
+bool client_is_secure(const struct client *c)
+{
+    return c->is_secure;
+}
+
 bool client_content_end(struct client *c)
 {
     if (c->phase != CLIENT_CONTENT)
@@ -675,6 +726,8 @@ int64_t client_timeout_ms(const struct client *c)
         return c->limits->greeting_timeout_ms;
     case CLIENT_EHLO:
     case CLIENT_HELO:
+    case CLIENT_STARTTLS:
+    case CLIENT_SECURING:
         return c->limits->ehlo_timeout_ms;
     case CLIENT_RSET:
     case CLIENT_MAIL:

@@ -6,9 +6,10 @@
  * come in part and the texts of the results; the envelope is its owner's, the content is never
  * seen here. Never believes a byte; never logs; whatever the server says at whatever moment, each
  * recipient gets exactly one result, and DELIVERED only for a final 2xx that was read. One worker's
- * thread. RFC 5321 (order of commands 4.1.4, replies 4.2, 4.3), 1870 SIZE, 2920 PIPELINING, 6152
- * 8BITMIME.
+ * thread. RFC 3207 STARTTLS, RFC 5321 (order of commands 4.1.4, replies 4.2, 4.3), 1870 SIZE, 2920
+ * PIPELINING, 6152 8BITMIME.
  *
+ *   EHLO --> STARTTLS --220--> SECURING --secured--> EHLO (only if wished, and offered)
  *   GREETING --> EHLO [--> HELO] --> IDLE --begin--> [RSET -->] MAIL --> RCPT… --> DATA --354-->
  *   CONTENT --content_end--> DOT --> IDLE             refusals, nobody left -----> IDLE
  *   IDLE --quit--> QUIT --> CLOSED                     421, loss, nonsense -----> CLOSED
@@ -74,6 +75,8 @@ enum client_want {
                             all that is with the kernel, client_content_end */
     CLIENT_WANT_RESULT, /* once: the transaction is over, all recipients have results; step again to
                            see what becomes of the connection. Content not yet sent is not wanted */
+    CLIENT_WANT_TLS,    /* drop all input (CVE-2021-38371), shake hands, then client_secured; wanted
+                           until then */
     CLIENT_WANT_IDLE,   /* client_begin or client_quit; bytes (or a loss) may come as well */
     CLIENT_WANT_CLOSE   /* close; nothing is left to be sent */
 };
@@ -117,6 +120,14 @@ must_use bool client_content_end(struct client *c);
  * step.
  */
 void client_lost(struct client *c, enum fault fault);
+
+/* Before the first step: use STARTTLS where it is offered (RFC 3207); a server that offers it and
+ * then refuses is talked to in clear (RFC 7435). */
+void client_wish_tls(struct client *c);
+/* The connection is under TLS now: what the server has said before is forgotten, EHLO comes again.
+ * After WANT_TLS. */
+void client_secured(struct client *c);
+bool client_is_secure(const struct client *c);
 
 /* QUIT, when there is anybody to say it to. No transaction may be under way. Waiting for the answer
  * is a courtesy. */

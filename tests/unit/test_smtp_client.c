@@ -192,6 +192,10 @@ static void pump(struct run *r, struct span input)
         case CLIENT_WANT_RESULT:
             take_results(r);
             break;
+        case CLIENT_WANT_TLS:
+            input = SPAN("");
+            client_secured(r->client);
+            break;
         case CLIENT_WANT_CLOSE:
             r->closed = true;
             break;
@@ -207,7 +211,7 @@ static void pump(struct run *r, struct span input)
 }
 
 /* "a@b c@d *3": the reverse-path (<> is empty), then recipients; *N makes N of the last one. Before
-   them "bytes=N" and "8bit". */
+   them "bytes=N", "8bit", and (before the greeting) "tls". */
 static void begin(struct run *r, struct span text)
 {
     struct transaction *t = &r->transaction;
@@ -217,7 +221,10 @@ static void begin(struct run *r, struct span text)
     while (text.len > 0) {
         struct span word;
         text = span_split(text, ' ', &word);
-        if (span_equal(word, SPAN("8bit"))) {
+        if (span_equal(word, SPAN("tls"))) {
+            if (client_phase(r->client) == CLIENT_GREETING)
+                client_wish_tls(r->client);
+        } else if (span_equal(word, SPAN("8bit"))) {
             t->is_8bitmime = true;
         } else if (span_starts_with(word, SPAN("bytes="))) {
             assert_true(span_parse_u64(span_skip(word, 6), UINT64_MAX, &t->content_bytes));
