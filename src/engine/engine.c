@@ -276,13 +276,14 @@ void engine_free(struct engine *e)
 {
     if (e == NULL)
         return;
+    /* A fetch under way is the asker's memory and gives back what the spool has put into it. */
+    spool_free(e->spool);
     control_free(e->control);
     for (uint32_t i = 0; i < e->worker_count; i++)
         worker_free(e->workers[i]);
     for (uint32_t i = 0; i < e->worker_count; i++)
         tls_context_free(e->tls[i]);
     resolver_free(e->resolver);
-    spool_free(e->spool);
     queue_free(e->queue); /* its letters may still lie with the others */
     disk_pool_free(e->pool);
     if (e->actor != NULL)
