@@ -11,6 +11,8 @@
 
 /* From the moment at which the engine has read a 250 until its outcome is durable. */
 #define OUTCOME_US_MAX (5 * SIM_SECOND)
+/* Between two attempts to write to a disk that has failed. */
+#define DISK_PAUSE_US_MAX (65 * SIM_SECOND)
 
 /* The row of a held message of the sender (or to it, when `is_notice`). */
 static bool is_held(const struct checker *c, const char *id, const char *recipient)
@@ -31,16 +33,27 @@ static bool is_held(const struct checker *c, const char *id, const char *recipie
     return false;
 }
 
+/* Could the disk not take it: from the 250 until it should have been durable, and then until the
+   engine tried again? */
+static bool was_disk_failing(const struct checker *c, const struct handover *h, int64_t ended_us)
+{
+    const struct ledger *l = c->ledger;
+    for (uint32_t i = 0; i < l->trouble_count; i++) {
+        const struct disk_trouble *t = &l->troubles[i];
+        bool meets = t->from_us <= h->confirmed_us + OUTCOME_US_MAX && t->to_us >= h->at_us;
+        if (meets && (t->to_us == SIM_NEVER || ended_us <= t->to_us + DISK_PAUSE_US_MAX))
+            return true;
+    }
+    return false;
+}
+
 /* Could its outcome be lost: by a death soon after, or by a disk that failed? */
 static bool may_be_forgotten(const struct checker *c, const struct handover *h)
 {
-    const struct ledger *l = c->ledger;
-    if (h->confirmed_us == 0)
+    const struct engine_life *life = &c->ledger->lives[h->life];
+    if (h->confirmed_us == 0 || was_disk_failing(c, h, life->ended_us))
         return true;
-    const struct engine_life *life = &l->lives[h->life];
-    if (!life->is_crash)
-        return false;
-    return life->ended_us <= h->confirmed_us + OUTCOME_US_MAX || l->disk_trouble_us >= h->at_us;
+    return life->is_crash && life->ended_us <= h->confirmed_us + OUTCOME_US_MAX;
 }
 
 static bool was_foretold(const struct checker *c, const char *id, uint32_t after, uint32_t by)
@@ -71,8 +84,9 @@ static void check_repeats(const struct checker *c, const char *what, const char 
                 ledger_break(l, "%s was delivered in life %u, and again in life %u", what, h->life,
                              sure->life);
             sure = h;
-        } else if (later != NULL && h->confirmed_us != 0 && id[0] != '\0' && !c->disk_failed &&
+        } else if (later != NULL && h->confirmed_us != 0 && id[0] != '\0' &&
                    !l->lives[h->life].is_power_cut && later->life > h->life &&
+                   !was_disk_failing(c, h, l->lives[h->life].ended_us) &&
                    !was_foretold(c, id, h->life, later->life)) {
             ledger_break(l, "%s was delivered again after a crash, which was not foretold", what);
         }

@@ -14,7 +14,6 @@ struct checker {
     struct span listing; /* rows of `queue list`, at the end */
     int64_t lifetime_us; /* of mail in the queue */
     bool clock_jumped;
-    bool disk_failed; /* at any time */
 };
 
 void checker_run(const struct checker *c);

@@ -166,6 +166,18 @@ void ledger_repeat(struct ledger *l, struct span id)
     list_append(&l->repeats, &r->node);
 }
 
+void ledger_disk_trouble(struct ledger *l, bool fails)
+{
+    struct disk_trouble *last = l->trouble_count == 0 ? NULL : &l->troubles[l->trouble_count - 1];
+    bool lasts = last != NULL && last->to_us == SIM_NEVER;
+    if (lasts && !fails)
+        last->to_us = sim_now_us(l->sim);
+    if (lasts || !fails)
+        return;
+    check(l->trouble_count < LEDGER_TROUBLES_MAX);
+    l->troubles[l->trouble_count++] = (struct disk_trouble){sim_now_us(l->sim), SIM_NEVER};
+}
+
 uint32_t ledger_life(const struct ledger *l)
 {
     return l->life_count == 0 ? 0 : l->life_count - 1;

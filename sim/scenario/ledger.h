@@ -14,9 +14,10 @@
 #include "base/list.h"
 #include "sim/world.h"
 
-#define LEDGER_ADDRESS_MAX 64
-#define LEDGER_LIVES_MAX   64
-#define LEDGER_ID_MAX      32
+#define LEDGER_ADDRESS_MAX  64
+#define LEDGER_LIVES_MAX    64
+#define LEDGER_ID_MAX       32
+#define LEDGER_TROUBLES_MAX 32
 
 /* A transaction that a server has answered with 250. */
 struct handover {
@@ -74,6 +75,11 @@ struct engine_life {
     bool is_power_cut;
 };
 
+/* A time in which the disk failed or was full. */
+struct disk_trouble {
+    int64_t from_us, to_us; /* to: SIM_NEVER while it lasts */
+};
+
 struct repeat {
     struct list node; /* in ledger.repeats */
     char id[LEDGER_ID_MAX];
@@ -89,7 +95,8 @@ struct ledger {
     struct list handovers, notices, repeats;
     struct engine_life lives[LEDGER_LIVES_MAX];
     uint32_t life_count;
-    int64_t disk_trouble_us; /* the last moment at which the disk may have failed */
+    struct disk_trouble troubles[LEDGER_TROUBLES_MAX]; /* the last may still last */
+    uint32_t trouble_count;
     bool is_broken;
     char sentence[512];
 };
@@ -108,6 +115,8 @@ struct handover *ledger_handover(struct ledger *l, uint32_t host);
 void ledger_take(struct ledger *l, struct take **takes, const struct handover *h);
 struct notice *ledger_notice(struct ledger *l, struct span id);
 void ledger_repeat(struct ledger *l, struct span id);
+/* The disk fails from now on, or no longer. */
+void ledger_disk_trouble(struct ledger *l, bool fails);
 uint32_t ledger_life(const struct ledger *l); /* the number of the present or last one */
 
 /* A promise is broken; the first sentence counts. */

@@ -31,7 +31,7 @@ struct scenario {
     struct desk *desk;
     uint32_t action;
     int64_t asked_us;
-    bool is_peace, disk_fails;
+    bool is_peace, disk_fails, disk_is_small;
 };
 
 /* Beginning and end. -----------------------------------------------------------------------------
@@ -66,7 +66,6 @@ static void scenario_init(struct scenario *s, uint64_t seed, bool is_traced)
     plan_draw(&s->plan, &s->town, &s->random);
     s->ledger = ledger_new(s->sim, seed, s->plan.parcel_count);
     s->ledger->is_traced = is_traced;
-    s->ledger->disk_trouble_us = -1;
     plan_parcels(&s->plan, &s->town, s->ledger, &s->random);
     house_init(&s->house, s->ledger, &s->plan.house, &s->random);
     open_town(s);
@@ -100,13 +99,6 @@ static void set_network(struct scenario *s, bool is_rough)
     *o = to;
 }
 
-static void set_disk_fails(struct scenario *s, bool fails)
-{
-    if (s->disk_fails || fails)
-        s->ledger->disk_trouble_us = sim_now_us(s->sim);
-    s->disk_fails = fails;
-}
-
 static void set_disk(struct scenario *s, bool fails)
 {
     struct sim_options *o = sim_options(s->sim);
@@ -115,7 +107,8 @@ static void set_disk(struct scenario *s, bool fails)
     o->read_error = fails ? rough->read_error * 4 : 0;
     o->sync_error = fails ? rough->sync_error * 4 : 0;
     o->open_error = fails ? rough->open_error * 4 : 0;
-    set_disk_fails(s, fails);
+    s->disk_fails = fails;
+    ledger_disk_trouble(s->ledger, s->disk_fails || s->disk_is_small);
 }
 
 static void set_dns(struct scenario *s, bool is_rough)
@@ -130,7 +123,8 @@ static void set_dns(struct scenario *s, bool is_rough)
 static void resize_disk(struct scenario *s, uint64_t bytes)
 {
     machine_disk_resize(s->house.machine, HOUSE_SPOOL, bytes);
-    set_disk_fails(s, bytes < s->plan.house.disk_bytes);
+    s->disk_is_small = bytes < s->plan.house.disk_bytes;
+    ledger_disk_trouble(s->ledger, s->disk_fails || s->disk_is_small);
 }
 
 static void make_peace(struct scenario *s)
@@ -212,8 +206,6 @@ static bool step(struct scenario *s)
         until_us = house_us;
     (void)sim_run_until(s->sim, until_us < now_us ? now_us : until_us);
     now_us = sim_now_us(s->sim);
-    if (s->disk_fails)
-        s->ledger->disk_trouble_us = now_us;
     house_tend(&s->house);
     while (s->action < p->action_count && p->actions[s->action].at_us <= now_us)
         act(s, &p->actions[s->action++]);
@@ -379,8 +371,7 @@ static void run(struct scenario *s)
                         .town = &s->town,
                         .listing = listing,
                         .lifetime_us = s->plan.lifetime_us,
-                        .clock_jumped = s->plan.troubles.clock,
-                        .disk_failed = s->ledger->disk_trouble_us >= 0};
+                        .clock_jumped = s->plan.troubles.clock};
     checker_run(&c);
     uint64_t held = 0;
     for (size_t i = 0; i < listing.len; i++)
