@@ -154,10 +154,6 @@ class Postrider:
                     again.append(found[2])
         return again
 
-    def rss_kib(self):
-        with open(f"/proc/{self.engine()}/status") as status:
-            return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
-
     def wait_drained(self, timeout_s=30):
         wait_until(lambda: self.queue_length() == 0, timeout_s,
                    lambda: f"the queue is empty: {self.command('queue', 'list').stdout}", 0.2)
