@@ -16,7 +16,7 @@
 #include "spool/layout.h"
 
 enum {
-    SEEDS = 500,
+    SEEDS = 100,
     CLIENTS = 3, /* the queue and two workers */
     SLOTS = 6,
     LIVES_MAX_DRAWN = 5,
