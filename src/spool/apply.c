@@ -78,6 +78,7 @@ void apply_sending(struct spool *s, struct id id)
         return;
     if (p->sending_segment != PLACE_NOWHERE)
         life_release(s->lives[p->sending_segment], RECORD_HEADER_BYTES);
+    p->is_changing = 0;
     p->sending_segment = s->tail->slot;
     life_hold(s->tail, RECORD_HEADER_BYTES);
 }
@@ -172,14 +173,9 @@ void apply_copy(struct spool *s, const struct batched *b)
     }
 }
 
-static bool changes(enum record_type type)
-{
-    return type == RECORD_OUTCOME || type == RECORD_CONTROL || type == RECORD_DONE;
-}
-
 static void mark_one(struct spool *s, enum record_type type, struct id id, enum mark mark)
 {
-    struct placed *p = changes(type) ? places_find(&s->places, id) : NULL;
+    struct placed *p = type != RECORD_ACCEPTED ? places_find(&s->places, id) : NULL;
     if (p == NULL)
         return;
     if (mark == MARK_IN_DOUBT)

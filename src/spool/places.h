@@ -18,7 +18,7 @@ struct placed {
     uint32_t base_segment, base_offset;
     uint32_t base_bytes : 29;
     uint32_t in_file : 1;          /* its content lies in a file of its own */
-    uint32_t is_changing : 1;      /* the batch holds a newer state or its end */
+    uint32_t is_changing : 1;      /* the batch holds a newer record of it */
     uint32_t is_done_in_doubt : 1; /* an end that was refused may be found after a crash */
     uint32_t state_segment, state_offset;
     uint32_t state_bytes;     /* 0: there is none */

@@ -20,8 +20,9 @@ enum {
     CLIENTS = 3, /* the queue and two workers */
     SLOTS = 6,
     LIVES_MAX_DRAWN = 5,
-    QUIET_S = 60,
-    TROUBLE_S = 15 /* after its end nothing may be refused because of it */
+    BOUNDARIES = 120,
+    QUIET_S = 20,
+    TROUBLE_S = 4 /* after its end nothing may be refused because of it */
 };
 
 enum use { IDLE, WRITING, DROPPING, ACCEPTING, SENDING, CHANGING, FETCHING, READING, CLOSING };
@@ -39,7 +40,6 @@ struct slot {
     uint8_t *bytes;
     bool is_done, was_ended;
     uint64_t read;
-    int64_t began_us;
 };
 
 struct client {
@@ -65,14 +65,15 @@ static struct scene {
     uint32_t living, living_wanted, messages_max;
     int64_t pause_us;
     bool is_faulty, is_small, is_recovered;
-    bool is_damaged; /* a header is half written: reported, and left where it is */
+    bool has_reserve; /* when the disk became small all that was reserved was there */
+    bool is_damaged;  /* a header is half written: reported, and left where it is */
     enum { WORKING, RESTING, ENDING, SILENT, STOPPING, STOPPED } mood;
     int64_t trouble_us; /* when the disk was last faulty or small */
 } scene;
 
 static struct {
     uint64_t accepted, ended, recovered, fetched, refused, kills, cuts, stops, lives, in_doubt,
-        compacted, failed, hash;
+        compacted, small;
 } totals;
 
 static uint64_t below(uint64_t limit)
@@ -90,10 +91,9 @@ static int64_t now_us(void)
     return sim_now_us(scene.sim);
 }
 
-/* Is it the disk's fault that something which began then has failed? */
-static bool is_trouble_since(int64_t began_us)
+/* May the disk be the reason when something fails now? */
+static bool is_trouble(void)
 {
-    (void)began_us;
     return scene.is_faulty || scene.is_small ||
            now_us() - scene.trouble_us < TROUBLE_S * SIM_SECOND;
 }
@@ -112,7 +112,6 @@ static void begin(struct slot *s, enum use use, struct model_message *m)
 {
     s->use = use;
     s->m = m;
-    s->began_us = now_us();
 }
 
 static void end(struct slot *s)
@@ -130,15 +129,12 @@ static void end(struct slot *s)
 static void send_append(struct slot *s, enum record_type type, struct id id, uint32_t version,
                         struct span payload)
 {
-    size_t cut = payload.len > 0 ? (size_t)below(payload.len + 1) : 0;
-    bool is_one = type == RECORD_GROUP || payload.len == 0 || cut == payload.len;
     s->append = (struct append){.type = type,
                                 .id = id,
                                 .version = version,
                                 .parts = {payload, {NULL, 0}},
                                 .part_count = payload.len > 0,
                                 .payload_crc = crc32c(0, payload)};
-    (void)is_one;
     letter_send(s->client->actor, spool_actor(scene.spool), &s->append.letter, LETTER_APPEND, NULL);
 }
 
@@ -290,12 +286,13 @@ static void worker_acts(struct client *c)
     struct model_message *m;
     if (s == NULL)
         return;
-    bool wants_new = scene.living < scene.living_wanted && scene.model.count < scene.messages_max;
+    bool wants_new = scene.living < scene.living_wanted && scene.model.count < scene.messages_max &&
+                     (spool_takes_mail(scene.spool) == FAULT_NONE || one_in(20));
     if (scene.mood == WORKING && wants_new && !one_in(4))
         new_message(s);
     else if (scene.mood == WORKING && one_in(2) && (m = some_message(may_send)) != NULL)
         send_sending(s, m);
-    else if ((m = some_message(may_fetch)) != NULL)
+    else if (one_in(8) && (m = some_message(may_fetch)) != NULL)
         fetch(s, m);
 }
 
@@ -313,8 +310,7 @@ static void on_accepted(struct slot *s)
     else if (fault == FAULT_NONE)
         assert_false(is_too_large);
     else
-        assert_true((fault == FAULT_DISK_ERROR || fault == FAULT_DISK_FULL) &&
-                    is_trouble_since(s->began_us));
+        assert_true((fault == FAULT_DISK_ERROR || fault == FAULT_DISK_FULL) && is_trouble());
     totals.accepted += fault == FAULT_NONE;
     totals.refused += fault != FAULT_NONE;
     totals.in_doubt += fault == FAULT_DISK_ERROR;
@@ -334,7 +330,9 @@ static void on_changed(struct slot *s)
     struct model_message *m = s->m;
     sim_note(scene.sim, 2000 + (uint64_t)fault, m->number);
     if (fault != FAULT_NONE)
-        assert_true(fault == FAULT_DISK_ERROR && is_trouble_since(s->began_us));
+        assert_true(fault == FAULT_DISK_ERROR && is_trouble());
+    if (fault != FAULT_NONE && scene.has_reserve)
+        fail_msg("refused, although there is a reserve");
     model_change_answered(&scene.model, m, fault, s->is_done);
     if (s->notification != NULL && fault == FAULT_NONE) {
         assert_ptr_equal(m->notification, s->notification);
@@ -356,7 +354,7 @@ static void on_sending(struct slot *s)
     else if (fault == FAULT_NOT_FOUND)
         assert_true(s->m->is_ended || s->m->is_done_asked);
     else
-        assert_true(fault == FAULT_DISK_ERROR && is_trouble_since(s->began_us));
+        assert_true(fault == FAULT_DISK_ERROR && is_trouble());
     end(s);
 }
 
@@ -378,7 +376,7 @@ static void on_fetched(struct slot *s)
     sim_note(scene.sim, 3000 + (uint64_t)f->fault, m->number);
     if (f->fault != FAULT_NONE) {
         bool is_gone = f->fault == FAULT_NOT_FOUND && (m->is_ended || m->is_done_asked);
-        assert_true(is_gone || (f->fault == FAULT_DISK_ERROR && is_trouble_since(s->began_us)));
+        assert_true(is_gone || (f->fault == FAULT_DISK_ERROR && is_trouble()));
         end(s);
         return;
     }
@@ -404,7 +402,7 @@ static void on_read(struct slot *s)
     struct model_message *m = s->m;
     if (c->fault != FAULT_NONE) {
         bool is_gone = c->fault == FAULT_NOT_FOUND && (m->is_ended || m->is_done_asked);
-        assert_true(is_gone || (c->fault == FAULT_DISK_ERROR && is_trouble_since(s->began_us)));
+        assert_true(is_gone || (c->fault == FAULT_DISK_ERROR && is_trouble()));
     } else {
         assert_true(content_matches(m, s->read, c->bytes));
         s->read += c->bytes.len;
@@ -422,7 +420,7 @@ static void on_written(struct slot *s)
 {
     struct content *c = &s->content;
     if (c->fault != FAULT_NONE) {
-        assert_true(is_trouble_since(s->began_us));
+        assert_true(is_trouble());
         s->use = DROPPING;
         content_send(s->client->actor, c, CONTENT_DROP);
     } else if (c->step == CONTENT_WRITE) {
@@ -610,8 +608,7 @@ static bool life_starts(uint64_t kill_at, enum sim_death how)
     if (fault != FAULT_NONE) {
         scene.spool = NULL;
         if (life_death(scene.life) == SIM_ALIVE)
-            assert_true((fault == FAULT_DISK_ERROR || fault == FAULT_DISK_FULL) &&
-                        is_trouble_since(now_us()));
+            assert_true((fault == FAULT_DISK_ERROR || fault == FAULT_DISK_FULL) && is_trouble());
         return false;
     }
     for (size_t i = 0; i < CLIENTS; i++)
@@ -627,7 +624,7 @@ static void no_trouble(void)
     if (scene.is_faulty || scene.is_small)
         scene.trouble_us = now_us();
     o->write_error = o->read_error = o->sync_error = o->open_error = 0;
-    scene.is_faulty = scene.is_small = false;
+    scene.is_faulty = scene.is_small = scene.has_reserve = false;
     machine_disk_resize(scene.machine, "/spool", scene.disk_bytes);
 }
 
@@ -638,16 +635,22 @@ static uint32_t draw_chance(void)
 }
 
 /* The weather of the next seconds. */
-static void draw_trouble(void)
+static void draw_trouble(bool is_fine)
 {
     struct sim_options *o = sim_options(scene.sim);
     no_trouble();
-    uint64_t kind = below(12);
-    if (kind >= 6)
+    uint64_t kind = is_fine ? 6 : below(14);
+    if (kind >= 7)
         return;
-    if (kind == 5) {
+    if (kind >= 5) {
+        struct spool_counters n;
+        spool_counters(scene.spool, &n);
+        uint64_t files = n.segments_free + 1; /* with the next */
+        scene.has_reserve =
+            scene.is_recovered && !is_trouble() && files >= scene.settings.segments_reserved;
         scene.is_small = true;
         machine_disk_resize(scene.machine, "/spool", below(scene.disk_bytes));
+        totals.small += scene.has_reserve;
         return;
     }
     scene.is_faulty = true;
@@ -695,8 +698,10 @@ static void any_life(void)
     static const uint64_t spans[] = {20, 200, 2000, 20000};
     uint64_t kill_at = one_in(6) ? 0 : 1 + below(spans[below(4)]);
     bool lives = life_starts(kill_at, one_in(2) ? SIM_KILLED : SIM_POWER_CUT);
+    bool is_fine = one_in(3); /* but for a disk that is small at the end */
     for (uint64_t phases = 1 + below(6); lives && phases > 0; phases--) {
-        draw_trouble();
+        if (!is_fine || phases == 1)
+            draw_trouble(is_fine);
         scene.living_wanted = 5 + (uint32_t)below(60);
         lives = run(1 + (int64_t)below(4 * SIM_SECOND));
     }
@@ -830,7 +835,7 @@ static void set(uint64_t seed)
                                              .segment_bytes = draw_segment_bytes(),
                                              .inline_bytes_max = 1024u << below(5),
                                              .segments_reserved = 2 + (uint32_t)below(3)};
-    scene.disk_bytes = 64 * (uint64_t)scene.settings.segment_bytes + (4u << 20);
+    scene.disk_bytes = (one_in(2) ? 64 : 18) * (uint64_t)scene.settings.segment_bytes + (6u << 20);
     scene.messages_max = 200 + (uint32_t)below(1500);
     scene.pause_us = INT64_C(1000) << below(8);
     scene.trouble_us = -TROUBLE_S * SIM_SECOND;
@@ -846,6 +851,11 @@ static uint64_t play(uint64_t seed)
     uint64_t hash = sim_hash(scene.sim);
     sim_free(scene.sim);
     return hash;
+}
+
+static bool is_only_some(void)
+{
+    return getenv("SEED") != NULL || getenv("FROM") != NULL;
 }
 
 static uint64_t number_from(const char *variable, uint64_t otherwise)
@@ -878,13 +888,55 @@ static void nothing_is_lost_and_nothing_comes_back(void **state)
     SHOW(refused);
     SHOW(in_doubt);
     SHOW(compacted);
+    SHOW(small);
 #undef SHOW
+}
+
+/* Seeds that have found something, with what was drawn at that time. */
+static void seeds_that_found_something(void **state)
+{
+    static const uint64_t kept[] = {32, 47, 231, 244, 1300, 2605};
+    (void)state;
+    for (size_t i = 0; i < ROWS(kept) && !is_only_some(); i++)
+        (void)play(kept[i]);
+}
+
+/* A life that is killed in the middle of its n-th change of the disk, for every n of its first
+   ones; with `is_second`, after one that has left something to be recovered. */
+static void die_at(uint64_t seed, bool is_second, uint64_t n, enum sim_death how)
+{
+    set(seed);
+    scene.settings.segment_bytes = 64u << 10;
+    scene.pause_us = 8000;
+    scene.messages_max = 150;
+    scene.living_wanted = 20;
+    if (is_second) {
+        assert_true(life_starts(0, SIM_KILLED));
+        assert_true(run(2 * SIM_SECOND));
+        life_kill(scene.life, how);
+        life_over();
+    }
+    if (life_starts(n, how) && run(2 * SIM_SECOND))
+        life_kill(scene.life, how);
+    life_over();
+    last_lives();
+    sim_free(scene.sim);
+}
+
+static void every_boundary(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= BOUNDARIES && !is_only_some(); n++) {
+        die_at(7, false, n, n % 2 == 0 ? SIM_KILLED : SIM_POWER_CUT);
+        die_at(8, true, n, n % 2 == 0 ? SIM_POWER_CUT : SIM_KILLED);
+        die_at(9, true, n, n % 2 == 0 ? SIM_KILLED : SIM_POWER_CUT);
+    }
 }
 
 static void a_seed_repeats_itself(void **state)
 {
     (void)state;
-    if (getenv("SEED") != NULL || getenv("FROM") != NULL)
+    if (is_only_some())
         return;
     for (uint64_t seed = 1; seed <= 10; seed++)
         assert_true(play(seed) == play(seed));
@@ -894,6 +946,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_lost_and_nothing_comes_back),
+        cmocka_unit_test(seeds_that_found_something),
+        cmocka_unit_test(every_boundary),
         cmocka_unit_test(a_seed_repeats_itself),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
