@@ -29,10 +29,13 @@ void catalog_fini(struct catalog *c)
     catalog_init(c);
 }
 
-/* The last block that begins at or before `id`; 0 when all begin after it. */
+/* The last block that begins at or before `id`; 0 when all begin after it. Nearly always that is
+ * the last of all. */
 static uint32_t block_for(const struct catalog *c, struct id id)
 {
     uint32_t low = 0, high = c->block_count;
+    if (id_compare(c->blocks[high - 1]->first, id) <= 0)
+        return high - 1;
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (id_compare(c->blocks[middle]->first, id) <= 0)
@@ -43,10 +46,10 @@ static uint32_t block_for(const struct catalog *c, struct id id)
     return low;
 }
 
-/* The first entry whose id is at or after `id`. */
-static uint32_t entry_for(const struct catalog_block *b, struct id id)
+/* The first entry whose id is at or after `id`; it is known to be within low .. high. */
+static uint32_t entry_between(const struct catalog_block *b, struct id id, uint32_t low,
+                              uint32_t high)
 {
-    uint32_t low = 0, high = b->count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
         if (id_compare(b->entries[middle]->id, id) < 0)
@@ -55,6 +58,25 @@ static uint32_t entry_for(const struct catalog_block *b, struct id id)
             high = middle;
     }
     return low;
+}
+
+static uint32_t entry_for(const struct catalog_block *b, struct id id)
+{
+    return entry_between(b, id, 0, b->count);
+}
+
+/* The same for a new one, whose place is at the end or a few before it: the others are not looked
+ * at, since each is a miss of the cache. */
+static uint32_t entry_for_new(const struct catalog_block *b, struct id id)
+{
+    uint32_t high = b->count;
+    for (uint32_t step = 1; high > 0; step *= 2) {
+        uint32_t low = high > step ? high - step : 0;
+        if (id_compare(b->entries[low]->id, id) < 0)
+            return entry_between(b, id, low + 1, high);
+        high = low;
+    }
+    return 0;
 }
 
 static bool directory_has_room(struct catalog *c)
@@ -125,7 +147,7 @@ enum catalog_put catalog_put(struct catalog *c, struct message *m)
         return CATALOG_NO_MEMORY;
     uint32_t at = block_for(c, m->id);
     struct catalog_block *b = c->blocks[at];
-    uint32_t entry = entry_for(b, m->id);
+    uint32_t entry = entry_for_new(b, m->id);
     if (entry < b->count && id_equal(b->entries[entry]->id, m->id))
         return CATALOG_EXISTS;
     if (b->count == BLOCK_ENTRIES) {

@@ -47,9 +47,7 @@ static void remove_content(struct spool *s, struct id id)
 
 static void apply_accepted(struct spool *s, const struct change *c)
 {
-    struct placed *p = places_find(&s->places, c->id);
-    check(p == NULL);
-    p = places_add(&s->places, c->id);
+    struct placed *p = places_add(&s->places, c->id);
     p->base_segment = s->tail->slot;
     p->base_offset = c->offset;
     p->base_bytes = c->bytes & PLACE_BYTES_MASK;
