@@ -10,7 +10,6 @@
 #include <stdlib.h>
 
 #include "base/check.h"
-#include "base/map.h"
 
 #define CHUNK_ENTRIES 4096u
 #define CHUNK_BUCKETS 16384u
@@ -48,10 +47,9 @@ static uint32_t power_below(uint32_t n)
     return UINT32_C(1) << (31 - __builtin_clz(n));
 }
 
-/* Ids are made by ourselves, with random parts: their hash needs no secret. */
 static uint32_t bucket_of(const struct places *p, struct id id)
 {
-    uint32_t hash = (uint32_t)map_hash(id_span(&id), 0);
+    uint32_t hash = (uint32_t)id_hash(id);
     uint32_t half = power_below(p->bucket_count);
     uint32_t at = hash & (2 * half - 1);
     return at < p->bucket_count ? at : hash & (half - 1);
@@ -162,6 +160,17 @@ void places_expect(struct places *p, uint64_t count)
         return;
     while (p->bucket_count < count && split_one(p))
         continue;
+}
+
+void places_touch(const struct places *p, struct id id, enum places_touch step)
+{
+    if (p->bucket_count == 0)
+        return;
+    const uint32_t *head = bucket(p, bucket_of(p, id));
+    if (step == PLACES_TOUCH_BUCKET)
+        __builtin_prefetch(head, 1);
+    else if (*head != PLACE_NOWHERE)
+        __builtin_prefetch(entry(p, *head));
 }
 
 struct placed *places_add(struct places *p, struct id id)

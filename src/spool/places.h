@@ -45,6 +45,10 @@ struct placed *places_find(const struct places *p, struct id id); /* NULL: unkno
 __attribute__((warn_unused_result)) bool places_reserve(struct places *p, uint32_t more);
 /* That so many will come: the table need not grow step by step. Without memory it does. */
 void places_expect(struct places *p, uint64_t count);
+/* It will be asked for or added soon: brings what is looked at for it into the cache, first its
+   bucket, and in another call, a little later, what is there. */
+enum places_touch { PLACES_TOUCH_BUCKET, PLACES_TOUCH_ENTRY };
+void places_touch(const struct places *p, struct id id, enum places_touch step);
 /* A message that is not there yet (checked), in no place; room for it was reserved (checked). */
 struct placed *places_add(struct places *p, struct id id);
 void places_remove(struct places *p, struct placed *placed);

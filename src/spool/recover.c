@@ -9,6 +9,7 @@
 
 #define LISTED_BYTES_MAX (1024u * 1024 * 1024)
 #define COPIES_BYTES_MAX (1024u * 1024 * 1024)
+#define TOUCH_AHEAD      8u /* entries: the table is larger than the cache */
 
 /* Opening ------------------------------------------------------------------------------------- */
 
@@ -365,8 +366,13 @@ enum fault recovery_scan(struct recovery *r, uint32_t i)
     enum fault fault = recovery_index(r, i, &x);
     if (fault != FAULT_NONE)
         return fault;
-    size_t at = 0, entry_at = 0;
+    struct index_entry coming;
+    size_t at = 0, entry_at = 0, ahead = 0;
+    for (uint32_t n = 0; n < TOUCH_AHEAD && index_next(x, &ahead, &coming);)
+        n++;
     while (index_next(x, &at, &e)) {
+        if (index_next(x, &ahead, &coming))
+            recover_table_touch(&r->table, coming.id);
         if (!take_entry(r, i, &e, entry_at))
             return FAULT_NO_MEMORY; /* what was taken is taken once more the next time: no harm */
         entry_at = at;

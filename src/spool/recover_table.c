@@ -4,13 +4,10 @@
 #include <string.h>
 
 #include "base/check.h"
-#include "base/map.h"
 
 #define CHUNK_ENTRIES 8192u /* large enough to be given back to the kernel */
 #define SLOTS_FIRST   8192u
 #define PAIRS_FIRST   1024u
-/* The ids are our own, made with random bits: the secret need not be one. */
-#define HASH_SECRET UINT64_C(0x706f737472696465)
 
 struct found_chunk {
     uint32_t dropped;
@@ -60,7 +57,7 @@ void recover_table_drop(struct recover_table *t, uint32_t i)
 
 static uint32_t first_slot(const struct recover_table *t, struct id id)
 {
-    return (uint32_t)map_hash(id_span(&id), HASH_SECRET) & (t->slot_count - 1);
+    return (uint32_t)id_hash(id) & (t->slot_count - 1);
 }
 
 /* The slot where the id is, or where it belongs. There is always an empty one. */
@@ -126,6 +123,12 @@ static bool room_for_entry(struct recover_table *t)
     chunk->dropped = 0;
     chunks[t->chunk_count++] = chunk;
     return true;
+}
+
+void recover_table_touch(const struct recover_table *t, struct id id)
+{
+    if (t->slot_count > 0)
+        __builtin_prefetch(&t->slots[first_slot(t, id)], 1);
 }
 
 struct found *recover_table_make(struct recover_table *t, struct id id)

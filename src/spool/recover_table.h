@@ -53,6 +53,8 @@ struct recover_table {
 void recover_table_init(struct recover_table *t);
 void recover_table_fini(struct recover_table *t);
 struct found *recover_table_get(const struct recover_table *t, struct id id); /* or NULL */
+/* It will be asked for soon: brings its slot into the cache. */
+void recover_table_touch(const struct recover_table *t, struct id id);
 /* The same, made (zeroed but for its id) when it is not there. NULL: no memory, or UINT32_MAX / 2
    entries; nothing has changed. */
 struct found *recover_table_make(struct recover_table *t, struct id id);

@@ -15,6 +15,10 @@
 #include "base/log.h"
 #include "spool/spool_inside.h"
 
+/* The table is larger than the cache: without looking ahead each place waits for two misses. */
+#define TOUCH_BUCKET_AHEAD 16u
+#define TOUCH_ENTRY_AHEAD  8u
+
 static uint32_t segment_count(const struct start *t)
 {
     uint32_t count;
@@ -173,8 +177,13 @@ static bool import_places(struct spool *s, const struct recovered_batch *b)
 {
     if (!places_reserve(&s->places, b->place_count))
         return false;
-    for (uint32_t i = 0; i < b->place_count; i++)
+    for (uint32_t i = 0; i < b->place_count; i++) {
+        if (i + TOUCH_BUCKET_AHEAD < b->place_count)
+            places_touch(&s->places, b->places[i + TOUCH_BUCKET_AHEAD].id, PLACES_TOUCH_BUCKET);
+        if (i + TOUCH_ENTRY_AHEAD < b->place_count)
+            places_touch(&s->places, b->places[i + TOUCH_ENTRY_AHEAD].id, PLACES_TOUCH_ENTRY);
         import_place(s, &b->places[i]);
+    }
     return true;
 }
 

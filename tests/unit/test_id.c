@@ -128,6 +128,24 @@ static void what_is_no_id_is_refused(void **state)
                           &id));
 }
 
+/* Every bit counts, in the low bits of the hash, which tables use: of ids that differ in two bytes,
+ * wherever these are, no bucket of a half full table gets many. */
+static void a_hash_spreads_ids_that_differ_anywhere(void **state)
+{
+    (void)state;
+    enum { BUCKETS = 4096 };
+    for (size_t at = 0; at + 1 < sizeof(struct id); at++) {
+        static uint8_t buckets[BUCKETS];
+        memset(buckets, 0, sizeof buckets);
+        for (unsigned n = 0; n < BUCKETS / 2; n++) {
+            struct id id = {{0}};
+            id.bytes[at] = (uint8_t)n;
+            id.bytes[at + 1] = (uint8_t)(n >> 8);
+            assert_true(++buckets[id_hash(id) % BUCKETS] <= 8);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -137,6 +155,7 @@ int main(void)
         cmocka_unit_test(known_texts),
         cmocka_unit_test(text_and_back),
         cmocka_unit_test(what_is_no_id_is_refused),
+        cmocka_unit_test(a_hash_spreads_ids_that_differ_anywhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,8 @@ static void empty_has_nothing(void **state)
     struct places p;
     places_init(&p);
     assert_null(places_find(&p, id_of(1)));
+    places_touch(&p, id_of(1), PLACES_TOUCH_BUCKET);
+    places_touch(&p, id_of(1), PLACES_TOUCH_ENTRY);
     assert_int_equal(places_count(&p), 0);
     assert_int_equal(places_memory_bytes(&p), 0);
     places_fini(&p);
@@ -127,8 +129,11 @@ static void what_is_expected_may_come_or_not(void **state)
         assert_int_equal(places_memory_bytes(&p), before);
         assert_null(places_find(&p, id_of(1)));
         assert_true(places_reserve(&p, 30000));
-        for (uint32_t n = 0; n < 30000; n++)
+        for (uint32_t n = 0; n < 30000; n++) {
+            places_touch(&p, id_of(n + 16), PLACES_TOUCH_BUCKET);
+            places_touch(&p, id_of(n + 8), PLACES_TOUCH_ENTRY);
             places_add(&p, id_of(n));
+        }
         for (uint32_t n = 0; n < 30000; n++)
             assert_non_null(places_find(&p, id_of(n)));
         assert_true((places_find(&p, id_of(30001)) != NULL) == (expected == 40000));
