@@ -129,15 +129,19 @@ static bool put_json_escape(struct buffer *out, uint8_t byte)
     return buffer_put(out, span_of(text, sizeof text));
 }
 
-/* How many bytes at the start of s may stand in a JSON string as they are: one character, or 0.
-   The controls of U+007F to U+009F are valid JSON, but some terminals obey them. */
+/* The controls of U+0080 to U+009F are valid JSON, but some terminals obey them. */
+static bool is_c1(struct span s)
+{
+    return s.len >= 2 && s.data[0] == 0xc2 && s.data[1] >= 0x80 && s.data[1] < 0xa0;
+}
+
+/* How many bytes at the start of s may stand in a JSON string as they are: one character, or 0. */
 static size_t json_plain(struct span s)
 {
     uint8_t byte = s.data[0];
     if (byte < 0x80)
         return byte >= 0x20 && byte != 0x7f && byte != '"' && byte != '\\' ? 1 : 0;
-    size_t len = utf8_sequence(s);
-    return len == 2 && byte == 0xc2 && s.data[1] < 0xa0 ? 0 : len;
+    return is_c1(s) ? 0 : utf8_sequence(s);
 }
 
 bool encode_json_string(struct buffer *out, struct span in)
@@ -152,8 +156,10 @@ bool encode_json_string(struct buffer *out, struct span in)
             run += n;
         done = buffer_put(out, span_sub(in, at, run - at));
         at = run;
-        if (done && at < in.len)
-            done = put_json_escape(out, in.data[at++]);
+        if (at < in.len) {
+            at += is_c1(span_skip(in, at)) ? 1 : 0; /* its second byte is its number */
+            done = done && put_json_escape(out, in.data[at++]);
+        }
     }
     return finish(out, before, done && buffer_put_u8(out, '"'));
 }

@@ -110,7 +110,7 @@ static void json_strings(void **state)
         {"\xe2\x82\xac\xf0\x9f\x93\xae", "\"\xe2\x82\xac\xf0\x9f\x93\xae\""},
         {"\xc2\x9b"
          "31m",
-         "\"\\u00c2\\u009b31m\""}, /* CSI, which some terminals obey */
+         "\"\\u009b31m\""}, /* CSI, which some terminals obey: one character */
         {"\xff"
          "a\xc3",
          "\"\\u00ffa\\u00c3\""},                       /* cut */
