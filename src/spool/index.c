@@ -214,21 +214,101 @@ static enum fault assemble(const struct building *b, uint32_t number, uint64_t e
     return index_decode(memory, len, number, epoch, index_out);
 }
 
+static void begin(struct building *b)
+{
+    *b = (struct building){.entry_count = 0};
+    buffer_init(&b->entries, INDEX_BYTES_MAX);
+    buffer_init(&b->damages, INDEX_BYTES_MAX);
+}
+
+static void end(struct building *b)
+{
+    buffer_fini(&b->entries);
+    buffer_fini(&b->damages);
+}
+
 enum fault index_build(struct span image, uint64_t epoch, uint64_t synced_known, uint32_t number,
                        struct index **index_out)
 {
     check(image.len <= SEGMENT_BYTES);
-    struct building b = {.entry_count = 0};
-    buffer_init(&b.entries, INDEX_BYTES_MAX);
-    buffer_init(&b.damages, INDEX_BYTES_MAX);
+    struct building b;
+    begin(&b);
     enum fault fault = FAULT_NO_MEMORY;
     if (walk_segment(&b, image, epoch, synced_known))
         fault = assemble(&b, number, epoch, b.walked > synced_known ? b.walked : synced_known,
                          index_out);
     if (fault == FAULT_NONE)
         (*index_out)->confirmed = b.confirmed;
-    buffer_fini(&b.entries);
-    buffer_fini(&b.damages);
+    end(&b);
+    return fault;
+}
+
+/* How long the batch at the begin of the piece is; 0: there is none. */
+static size_t batch_bytes(struct span piece, uint64_t epoch)
+{
+    struct batch_header h;
+    if (batch_header_decode(piece, epoch, &h) != FAULT_NONE)
+        return 0;
+    return BATCH_HEADER_BYTES + (size_t)h.record_bytes;
+}
+
+/* A piece that begins with the whole batch at w->at. */
+static enum fault next_piece(const struct index_source *source, struct walk *w, uint64_t synced)
+{
+    struct span piece;
+    uint64_t left = synced - w->at;
+    enum fault fault = source->read(source->context, w->at, SPOOL_PAGE, &piece);
+    size_t need = fault == FAULT_NONE ? batch_bytes(piece, w->epoch) : 0;
+    if (need > piece.len && need <= left)
+        fault = source->read(source->context, w->at, need, &piece);
+    if (fault != FAULT_NONE)
+        return fault;
+    if (need == 0 || need > piece.len || need > left)
+        return FAULT_DAMAGED;
+    walk_piece(w, span_sub(piece, 0, left < SEGMENT_BYTES ? (size_t)left : SEGMENT_BYTES));
+    return FAULT_NONE;
+}
+
+/* Another whole batch of it? */
+static bool piece_has_more(const struct walk *w)
+{
+    struct span rest = span_skip(w->image, (size_t)(w->at - w->base));
+    size_t bytes = batch_bytes(rest, w->epoch);
+    return bytes > 0 && bytes <= rest.len;
+}
+
+static enum fault walk_in_piece(struct building *b, struct walk *w)
+{
+    struct record r;
+    uint64_t offset = 0;
+    do {
+        if (walk_next(w, &r, &offset) != WALK_RECORD)
+            return FAULT_DAMAGED;
+        bool ok = r.type == RECORD_GROUP
+                      ? put_group(b, &r, offset)
+                      : put_entry(b, &r, offset, RECORD_HEADER_BYTES + r.payload.len, false);
+        if (!ok)
+            return FAULT_NO_MEMORY;
+    } while (w->records_left > 0 || piece_has_more(w));
+    return FAULT_NONE;
+}
+
+enum fault index_build_pieces(const struct index_source *source, uint64_t epoch, uint64_t synced,
+                              uint32_t number, struct index **index_out)
+{
+    struct building b;
+    struct walk w;
+    enum fault fault = FAULT_NONE;
+    begin(&b);
+    walk_init(&w, (struct span){NULL, 0}, epoch, synced);
+    while (fault == FAULT_NONE && w.at < synced) {
+        fault = next_piece(source, &w, synced);
+        if (fault == FAULT_NONE)
+            fault = walk_in_piece(&b, &w);
+    }
+    if (fault == FAULT_NONE)
+        fault = assemble(&b, number, epoch, synced, index_out);
+    end(&b);
     return fault;
 }
 

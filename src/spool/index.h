@@ -42,6 +42,17 @@ void index_name(uint32_t number, char name_out[INDEX_NAME_MAX]); /* "00000042.id
    a group that is not whole is damage. NO_MEMORY. */
 must_use enum fault index_build(struct span image, uint64_t epoch, uint64_t synced_known,
                                 uint32_t number, struct index **index_out);
+/* Pieces of a segment: one that begins at `from`, of at least `least` bytes if there are as many.
+   It stands until the next is asked for. */
+struct index_source {
+    enum fault (*read)(void *context, uint64_t from, size_t least, struct span *piece_out);
+    void *context;
+};
+/* The same index from pieces, for a segment of which all up to `synced` is as it should be, so that
+   no whole image is in memory. DAMAGED: it is not, and index_build has to say how. NO_MEMORY, and
+   what the source says. */
+must_use enum fault index_build_pieces(const struct index_source *source, uint64_t epoch,
+                                       uint64_t synced, uint32_t number, struct index **index_out);
 /* The bytes of an index file. Takes `memory` (malloc'ed; also on a fault). DAMAGED: not a whole
    index of this segment in this life; SYNTAX: of a later format. */
 must_use enum fault index_decode(uint8_t *memory, size_t len, uint32_t number, uint64_t epoch,

@@ -8,6 +8,8 @@
 #include "spool/index.h"
 #include "spool/segment.h"
 
+#define PIECE_BYTES (1024u * 1024)
+
 /* A whole file of at most `max` bytes (of a longer one that much). */
 static enum fault read_whole(struct file *f, uint64_t max, uint8_t **memory_out, size_t *len_out)
 {
@@ -186,11 +188,52 @@ enum fault index_look(struct disk *d, uint32_t number, uint64_t epoch, struct in
     return is_answer(fault) ? fault : index_of_segment(d, number, epoch, 0, index_out);
 }
 
+struct reading {
+    struct file *file;
+    uint8_t *memory;
+    size_t capacity;
+};
+
+static enum fault read_piece(void *context, uint64_t from, size_t least, struct span *piece_out)
+{
+    struct reading *r = context;
+    size_t got = 0, wanted = least > PIECE_BYTES ? least : PIECE_BYTES;
+    if (wanted > r->capacity) {
+        free(r->memory);
+        r->capacity = 0;
+        r->memory = malloc(wanted);
+        if (r->memory == NULL)
+            return FAULT_NO_MEMORY;
+        r->capacity = wanted;
+    }
+    enum fault fault = file_read(r->file, from, r->memory, wanted, &got);
+    *piece_out = span_of(r->memory, fault == FAULT_NONE ? got : 0);
+    return fault;
+}
+
+static enum fault index_by_pieces(struct disk *d, uint32_t number, uint64_t epoch, uint64_t synced,
+                                  struct index **index_out)
+{
+    struct reading r = {0};
+    struct index_source source = {read_piece, &r};
+    enum fault fault = open_segment(d, number, &r.file);
+    if (fault != FAULT_NONE)
+        return fault;
+    fault = index_build_pieces(&source, epoch, synced, number, index_out);
+    file_close(r.file);
+    free(r.memory);
+    return fault;
+}
+
+/* By pieces: a whole segment in memory at each sealing was a quarter of the memory of a server with
+   a million messages. */
 enum fault index_write(struct disk *d, uint32_t number, uint64_t epoch, uint64_t synced)
 {
     check(synced >= SPOOL_PAGE);
     struct index *x;
-    enum fault fault = index_of_segment(d, number, epoch, synced, &x);
+    enum fault fault = index_by_pieces(d, number, epoch, synced, &x);
+    if (fault == FAULT_DAMAGED)
+        fault = index_of_segment(d, number, epoch, synced, &x);
     if (fault != FAULT_NONE)
         return fault;
     fault = write_file(d, number, x);

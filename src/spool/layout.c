@@ -115,9 +115,22 @@ void walk_init(struct walk *w, struct span image, uint64_t epoch, uint64_t synce
         .image = image, .epoch = epoch, .synced_known = synced_known, .at = SPOOL_PAGE};
 }
 
+void walk_piece(struct walk *w, struct span piece)
+{
+    check(w->records_left == 0);
+    w->image = piece;
+    w->base = w->at;
+}
+
+/* Where the bytes that are at hand end. */
+static uint64_t end_of(const struct walk *w)
+{
+    return w->base + w->image.len;
+}
+
 static bool batch_at(const struct walk *w, uint64_t offset, struct batch_header *header_out)
 {
-    struct span bytes = span_skip(w->image, (size_t)offset);
+    struct span bytes = span_skip(w->image, (size_t)(offset - w->base));
     return batch_header_decode(bytes, w->epoch, header_out) == FAULT_NONE &&
            header_out->sequence >= w->sequence_next;
 }
@@ -134,17 +147,17 @@ static enum walk_step lost(struct walk *w)
     struct batch_header header;
     if (page == from)
         page += SPOOL_PAGE;
-    for (; page < w->image.len; page += SPOOL_PAGE) {
+    for (; page < end_of(w); page += SPOOL_PAGE) {
         if (batch_at(w, page, &header) && header.synced > from)
             break;
     }
     w->records_left = 0;
-    if (page >= w->image.len && w->synced_known <= from) {
+    if (page >= end_of(w) && w->synced_known <= from) {
         w->end = WALK_TORN;
         return WALK_OVER;
     }
-    w->at = page < w->image.len ? page : w->image.len;
-    w->damage = (struct damage){from, w->at < w->image.len ? w->at : w->synced_known};
+    w->at = page < end_of(w) ? page : end_of(w);
+    w->damage = (struct damage){from, w->at < end_of(w) ? w->at : w->synced_known};
     w->damage_count++;
     return WALK_DAMAGE;
 }
@@ -156,7 +169,7 @@ static bool nothing_follows(const struct walk *w)
     struct batch_header header;
     if (w->synced_known > w->at)
         return false;
-    for (uint64_t page = w->at; page < w->image.len; page += SPOOL_PAGE) {
+    for (uint64_t page = w->at; page < end_of(w); page += SPOOL_PAGE) {
         if (batch_at(w, page, &header))
             return false;
     }
@@ -167,7 +180,7 @@ static enum walk_step enter_batch(struct walk *w, bool *entered_out)
 {
     struct batch_header header;
     *entered_out = false;
-    if (w->at >= w->image.len || nothing_follows(w)) {
+    if (w->at >= end_of(w) || nothing_follows(w)) {
         w->end = WALK_END;
         return WALK_OVER;
     }
@@ -194,8 +207,9 @@ enum walk_step walk_next(struct walk *w, struct record *record_out, uint64_t *of
             return step;
     }
     size_t used = 0;
-    uint64_t end = w->batch_end < w->image.len ? w->batch_end : w->image.len;
-    struct span bytes = span_sub(w->image, (size_t)w->at, end > w->at ? (size_t)(end - w->at) : 0);
+    uint64_t end = w->batch_end < end_of(w) ? w->batch_end : end_of(w);
+    struct span bytes =
+        span_sub(w->image, (size_t)(w->at - w->base), end > w->at ? (size_t)(end - w->at) : 0);
     if (record_decode(bytes, w->epoch, record_out, &used) != FAULT_NONE)
         return lost(w);
     *offset_out = w->at;

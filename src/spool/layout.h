@@ -60,7 +60,8 @@ struct damage {
 };
 
 struct walk {
-    struct span image; /* the segment from its offset 0 */
+    struct span image; /* the segment from its offset `base` */
+    uint64_t base;
     uint64_t epoch;
     uint64_t synced_known; /* from elsewhere (an index file), or 0 */
     uint64_t at;           /* next byte to look at */
@@ -74,6 +75,13 @@ struct walk {
 };
 
 void walk_init(struct walk *w, struct span image, uint64_t epoch, uint64_t synced_known);
+
+/*
+ * Goes on in other bytes of the segment, which begin at w->at: the begin of a batch (checked). What
+ * is synced and what follows is then judged by this piece alone, so only a walk that meets nothing
+ * but whole batches may be believed.
+ */
+void walk_piece(struct walk *w, struct span piece);
 
 enum walk_step { WALK_RECORD, WALK_DAMAGE, WALK_OVER };
 /*

@@ -264,6 +264,71 @@ static void an_empty_segment_has_an_empty_index(void **state)
     assert_int_equal(index_read(files.disk, 2, 20, &x), FAULT_NOT_FOUND);
 }
 
+/* By pieces ---------------------------------------------------------------------------------------
+ */
+
+struct pieces {
+    struct span image;
+    size_t bytes; /* of a piece, when no more is asked for */
+    uint32_t fails_after;
+};
+
+static enum fault give_piece(void *context, uint64_t from, size_t least, struct span *piece_out)
+{
+    struct pieces *p = context;
+    if (p->fails_after-- == 0)
+        return FAULT_DISK_ERROR;
+    size_t wanted = least > p->bytes ? least : p->bytes;
+    *piece_out = span_sub(p->image, (size_t)from, wanted);
+    return FAULT_NONE;
+}
+
+/* What index_build says of the whole, byte for byte; or DAMAGED, when it tells of a damage. */
+static void by_pieces_as_by_the_whole(struct span image, uint64_t synced)
+{
+    struct index *whole = NULL, *x = NULL;
+    image = span_sub(image, 0, (size_t)synced);
+    assert_int_equal(index_build(image, 10, synced, 1, &whole), FAULT_NONE);
+    for (size_t bytes = 1; bytes <= 64 * SPOOL_PAGE; bytes *= 64) {
+        struct pieces p = {image, bytes, UINT32_MAX};
+        struct index_source source = {give_piece, &p};
+        enum fault fault = index_build_pieces(&source, 10, synced, 1, &x);
+        assert_true(fault == FAULT_NONE || index_damage_count(whole) > 0);
+        if (fault != FAULT_NONE) {
+            assert_int_equal(fault, FAULT_DAMAGED);
+            continue;
+        }
+        assert_true(span_equal(index_bytes(x), index_bytes(whole)));
+        assert_int_equal(index_confirmed(x), index_confirmed(whole));
+        index_free(x);
+    }
+    index_free(whole);
+}
+
+static void by_pieces_it_is_the_same(void **state)
+{
+    (void)state;
+    uint32_t offsets[5];
+    uint8_t *memory = NULL;
+    size_t len = 0;
+    fill(offsets);
+    assert_int_equal(segment_image(files.disk, 1, &memory, &len), FAULT_NONE);
+    for (uint64_t synced = SPOOL_PAGE; synced <= 6 * SPOOL_PAGE; synced += 512)
+        by_pieces_as_by_the_whole(span_of(memory, len), synced);
+    for (size_t at = SPOOL_PAGE; at < 5 * SPOOL_PAGE; at += at % SPOOL_PAGE < 1024 ? 1 : 333) {
+        memory[at] ^= 0x10;
+        by_pieces_as_by_the_whole(span_of(memory, len), 4 * SPOOL_PAGE);
+        memory[at] ^= 0x10;
+    }
+    struct index *x = NULL;
+    for (uint32_t n = 0; n < 2; n++) {
+        struct pieces p = {span_of(memory, len), 1, n};
+        struct index_source source = {give_piece, &p};
+        assert_int_equal(index_build_pieces(&source, 10, 4 * SPOOL_PAGE, 1, &x), FAULT_DISK_ERROR);
+    }
+    free(memory);
+}
+
 /* A full segment of the smallest members is the largest index; and reading it is cheap. */
 static void the_largest_index_fits(void **state)
 {
@@ -312,6 +377,7 @@ int main(void)
                                         files_finish),
         cmocka_unit_test_setup_teardown(an_empty_segment_has_an_empty_index, files_begin,
                                         files_finish),
+        cmocka_unit_test_setup_teardown(by_pieces_it_is_the_same, files_begin, files_finish),
         cmocka_unit_test(the_largest_index_fits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
