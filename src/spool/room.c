@@ -113,20 +113,27 @@ void room_keep_looking(struct spool *s)
         spool_retry_later(s);
 }
 
+/* Half a copy would free nothing. */
+static bool has_place_for(const struct spool *s, const struct life *l)
+{
+    return s->next != NULL || s->free_files > 0 ||
+           2 * l->live_bytes <= segment_room(s->tail->segment);
+}
+
+/* Copying begins a little before new mail is refused. */
 void room_plan(struct spool *s)
 {
     bool is_over = is_over_bound(s);
-    bool is_short = segments_left(s) <= s->settings.segments_reserved;
+    bool is_short = segments_left(s) <= s->settings.segments_reserved + 1;
     struct life *l = is_over && !is_short ? spare_file(s) : NULL;
     if (l != NULL) {
         lives_trim(l);
         return;
     }
-    bool has_place = s->tail != NULL && (s->next != NULL || s->free_files > 0);
-    if ((!is_over && !is_short) || !has_place || s->compaction.life != NULL)
+    if ((!is_over && !is_short) || s->tail == NULL || s->compaction.life != NULL)
         return;
     uint64_t bytes_max = s->settings.segment_bytes;
     l = choose(s, is_over ? bytes_max / 4 * 3 : bytes_max / 2);
-    if (l != NULL)
+    if (l != NULL && has_place_for(s, l))
         compact_begin(s, l);
 }

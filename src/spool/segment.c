@@ -238,6 +238,12 @@ uint64_t segment_synced(const struct segment *s)
     return s->synced;
 }
 
+uint64_t segment_room(const struct segment *s)
+{
+    uint64_t end = s->synced + s->batch.len;
+    return end < s->bytes ? s->bytes - end : 0;
+}
+
 uint64_t segment_epoch(const struct segment *s)
 {
     return s->epoch;

@@ -58,6 +58,7 @@ must_use enum fault segment_sync(struct segment *s);
  * without the batch header. */
 struct span segment_unsynced(const struct segment *s);
 uint64_t segment_synced(const struct segment *s); /* offset below which all is durable */
+uint64_t segment_room(const struct segment *s);   /* bytes behind all that was added */
 uint64_t segment_epoch(const struct segment *s);
 
 #endif

@@ -895,7 +895,8 @@ static void nothing_is_lost_and_nothing_comes_back(void **state)
 /* Seeds that have found something, with what was drawn at that time. */
 static void seeds_that_found_something(void **state)
 {
-    static const uint64_t kept[] = {32, 47, 231, 244, 1300, 2605};
+    static const uint64_t kept[] = {32,   47,   231,  244,  302,  1078,
+                                    1300, 1343, 2605, 3721, 4936, 7771};
     (void)state;
     for (size_t i = 0; i < ROWS(kept) && !is_only_some(); i++)
         (void)play(kept[i]);
