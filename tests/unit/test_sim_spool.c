@@ -553,9 +553,22 @@ static void check_damage(const struct spool_counters *n)
     assert_true(!scene.is_damaged || scene.model.had_write_errors);
 }
 
+/* Answers that lay in mailboxes when the life ended: the spool had given its word. */
+static void hear_last_answers(struct client *c)
+{
+    for (size_t i = 0; c != NULL && i < SLOTS; i++) {
+        struct slot *s = &c->slots[i];
+        bool is_out = s->use == ACCEPTING || s->use == CHANGING || s->use == SENDING;
+        if (is_out && s->append.letter.is_answer && s->append.fault == FAULT_NONE)
+            on_append(s);
+    }
+}
+
 static void life_over(void)
 {
     enum sim_death death = life_death(scene.life);
+    for (size_t i = 0; i < CLIENTS; i++)
+        hear_last_answers(scene.clients[i]);
     for (uint32_t i = 0; i < disk_pool_threads(scene.pool); i++)
         actor_join(disk_pool_actor(scene.pool, i));
     if (scene.spool != NULL)
