@@ -16,11 +16,11 @@
 #include "spool/layout.h"
 
 enum {
-    SEEDS = 100,
+    SEEDS = 300,
     CLIENTS = 3, /* the queue and two workers */
     SLOTS = 6,
     LIVES_MAX_DRAWN = 5,
-    BOUNDARIES = 120,
+    BOUNDARIES = 100,
     QUIET_S = 20,
     TROUBLE_S = 4 /* after its end nothing may be refused because of it */
 };
@@ -292,7 +292,7 @@ static void worker_acts(struct client *c)
         new_message(s);
     else if (scene.mood == WORKING && one_in(2) && (m = some_message(may_send)) != NULL)
         send_sending(s, m);
-    else if (one_in(8) && (m = some_message(may_fetch)) != NULL)
+    else if (one_in(scene.mood == WORKING ? 1 : 8) && (m = some_message(may_fetch)) != NULL)
         fetch(s, m);
 }
 
@@ -698,7 +698,7 @@ static bool run(int64_t us)
 static bool stop(void)
 {
     scene.mood = STOPPING;
-    for (int i = 0; i < QUIET_S && scene.mood != STOPPED; i++)
+    for (int i = 0; i < 10 * QUIET_S && scene.mood != STOPPED; i++)
         if (!run(SIM_SECOND))
             return false;
     assert_int_equal(scene.mood, STOPPED);
@@ -781,6 +781,7 @@ static void check_counters(void)
 static void last_lives(void)
 {
     no_trouble();
+    sim_options(scene.sim)->stall_us_max = 100000;
     assert_true(life_starts(0, SIM_KILLED));
     scene.mood = RESTING;
     scene.living_wanted = 0;
@@ -837,8 +838,8 @@ static void set(uint64_t seed)
     struct random r;
     random_init(&r, seed);
     memset(&scene, 0, sizeof scene);
-    o.stall = (uint32_t)random_below(&r, 3) * 30000;
-    o.stall_us_max = 300000;
+    o.stall = (uint32_t)random_below(&r, 4) * 60000;
+    o.stall_us_max = random_below(&r, 2) == 0 ? 300000 : 3000000;
     o.spurious_wake = (uint32_t)random_below(&r, 2) * 50000;
     o.write_back = (uint32_t)random_below(&r, 3) * 20000;
     scene.sim = sim_new(seed, &o);
