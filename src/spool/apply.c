@@ -20,15 +20,22 @@ static void run_removal(struct job *j)
 {
     struct removal *r = container_of(j, struct removal, task.job);
     char name[CONTENT_NAME_MAX];
+    struct file *f;
+    uint64_t bytes = 0;
     content_name(r->id, name);
+    if (file_open(r->disk, name, DISK_READ, &f) == FAULT_NONE) {
+        (void)!file_size(f, &bytes);
+        file_close(f);
+    }
     /* What stays is found by the next start: no living message names it. */
-    (void)!disk_unlink(r->disk, name);
+    if (disk_unlink(r->disk, name) == FAULT_NONE)
+        r->bytes = bytes;
 }
 
 static void on_removal(struct spool *s, struct task *t)
 {
     struct removal *r = container_of(t, struct removal, task);
-    (void)s;
+    s->content_bytes -= r->bytes < s->content_bytes ? r->bytes : s->content_bytes;
     list_remove(&r->node);
     free(r);
 }
@@ -52,6 +59,8 @@ static void apply_accepted(struct spool *s, const struct change *c)
     p->base_offset = c->offset;
     p->base_bytes = c->bytes & PLACE_BYTES_MASK;
     p->in_file = envelope_is_in_file(c->payload);
+    if (p->in_file)
+        s->content_bytes += content_file_bytes(envelope_content_bytes(c->payload));
     life_hold(s->tail, c->bytes);
 }
 

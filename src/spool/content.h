@@ -20,6 +20,7 @@
 #define CONTENT_HEADER_BYTES 16 /* of a block */
 
 void content_name(struct id id, char name_out[CONTENT_NAME_MAX]); /* "ID.msg" */
+uint64_t content_file_bytes(uint64_t content_bytes);              /* how long its file is */
 
 enum content_step {
     CONTENT_WRITE,  /* appends `bytes`, any length; the first one creates the file */

@@ -18,6 +18,13 @@ void content_name(struct id id, char name_out[CONTENT_NAME_MAX])
     check(len > 0 && len < CONTENT_NAME_MAX);
 }
 
+/* The last block may be empty, but is there. */
+uint64_t content_file_bytes(uint64_t content_bytes)
+{
+    uint64_t blocks = content_bytes / CONTENT_BLOCK_BYTES + 1;
+    return content_bytes + blocks * CONTENT_HEADER_BYTES;
+}
+
 static void put_u32(uint8_t *at, uint32_t v)
 {
     for (int i = 0; i < 4; i++)

@@ -258,17 +258,28 @@ enum fault envelope_decode_head(struct span head, struct arena *arena,
     return FAULT_NONE;
 }
 
-bool envelope_is_in_file(struct span head)
+/* The one field with this tag. */
+static struct envelope one_field(struct span head, uint16_t wanted)
 {
     struct cursor c = cursor_over(head);
     struct envelope e = {0};
     uint16_t tag;
     struct span value;
     while (next_field(&c, &tag, &value)) {
-        if (tag == TAG_FLAGS) {
+        if (tag == wanted) {
             take_field(&e, &c, tag, value);
             break;
         }
     }
-    return e.content_in_file;
+    return e;
+}
+
+bool envelope_is_in_file(struct span head)
+{
+    return one_field(head, TAG_FLAGS).content_in_file;
+}
+
+uint64_t envelope_content_bytes(struct span head)
+{
+    return one_field(head, TAG_CONTENT_BYTES).content_bytes;
 }

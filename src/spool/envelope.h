@@ -64,5 +64,7 @@ must_use enum fault envelope_decode_head(struct span head, struct arena *arena,
 /* Does it say that its content lies in a file? Of a payload or a head; false for what is neither.
  */
 bool envelope_is_in_file(struct span head);
+/* And how long it is, there or inline; 0 for what is neither. */
+uint64_t envelope_content_bytes(struct span head);
 
 #endif

@@ -445,6 +445,7 @@ void lives_plan(struct spool *s)
     atomic_store_explicit(&s->counters.segments, s->files, memory_order_relaxed);
     atomic_store_explicit(&s->counters.segments_free, s->free_files, memory_order_relaxed);
     atomic_store_explicit(&s->counters.live_bytes, s->live_bytes, memory_order_relaxed);
+    atomic_store_explicit(&s->counters.content_bytes, s->content_bytes, memory_order_relaxed);
 }
 
 void lives_trim(struct life *l)

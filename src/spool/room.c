@@ -22,9 +22,10 @@ void room_look(struct spool *s)
 static uint64_t files_left(const struct spool *s)
 {
     uint64_t by_room = s->room_bytes / s->settings.segment_bytes;
-    uint64_t most = s->settings.disk_bytes_max / s->settings.segment_bytes;
-    uint64_t by_limit = most > s->files ? most - s->files : 0;
-    if (s->settings.disk_bytes_max == 0)
+    uint64_t used = (uint64_t)s->files * s->settings.segment_bytes + s->content_bytes;
+    uint64_t most = s->settings.disk_bytes_max;
+    uint64_t by_limit = most > used ? (most - used) / s->settings.segment_bytes : 0;
+    if (most == 0)
         return by_room;
     return by_room < by_limit ? by_room : by_limit;
 }

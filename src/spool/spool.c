@@ -253,6 +253,7 @@ void spool_counters(const struct spool *s, struct spool_counters *counters_out)
     READ(segments_compacted);
     READ(messages);
     READ(live_bytes);
+    READ(content_bytes);
     READ(damaged);
     READ(failed);
     READ(recovered);

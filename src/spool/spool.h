@@ -10,8 +10,11 @@
  * crash argument; DESIGN promises 1, 2, 3, 6 rest on it.
  *
  *   OPENING (spool_new) -> RECOVERING (accepts; old segments are being read) -> READY
- *   any -> FAILED (a sync failed, and so did writing the same batch elsewhere: nothing is accepted
- *   and nothing delivered; it is tried again every SPOOL_RETRY_MS) -> READY
+ *   any -> FAILED (a sync failed, and so did writing the same batch elsewhere, or no tail can be
+ *   had: nothing is accepted and nothing delivered; it is tried again every SPOOL_RETRY_MS) -> as
+ *   it was before
+ *
+ * STOP: answered once all that was asked before is answered and no file work is out.
  */
 #ifndef SPOOL_SPOOL_H
 #define SPOOL_SPOOL_H
@@ -38,7 +41,8 @@ struct spool_settings {
 /*
  * Opens and locks the directory, reads the segments' headers and opens a tail, so that mail can be
  * accepted as soon as it is started; blocks for that. Faults: NOT_FOUND, DENIED, UNREACHABLE (a
- * network file system), DISK_LOCKED, DISK_ERROR, DISK_FULL, SYNTAX (of a later format), NO_MEMORY.
+ * network file system), DISK_LOCKED, DISK_ERROR, DISK_FULL, SYNTAX (of a later format), DAMAGED
+ * (segments of different spools), NO_MEMORY.
  * `queue` gets the RECOVERED letters (may be set later by spool_set_queue, before the start).
  */
 must_use enum fault spool_new(struct world *w, const struct spool_settings *settings,
@@ -53,15 +57,20 @@ struct disk *spool_disk(struct spool *s);
 struct disk_pool *spool_pool(struct spool *s);
 
 /*
- * APPEND: one record. The parts' bytes stay the sender's and unchanged until the answer.
+ * APPEND: one record. The parts' bytes stay the sender's and unchanged until the answer. A second
+ * part of an ACCEPTED may be its inline content; a GROUP is in one part, of at most
+ * APPEND_MEMBERS_MAX members.
  *
  * ACCEPTED makes the message known. OUTCOME and CONTROL replace its state: `version` rises by one
  * from the last. SENDING is answered once it is with the kernel; all others once they are synced.
  * DONE ends it: base and state are free, its content file is unlinked once DONE is durable. A GROUP
  * does what its members say, all or nothing.
- * Answers: NONE; DISK_FULL (only for a lone ACCEPTED: the rest has its reserve); LIMIT (larger than
- * a record may be); DISK_ERROR (nothing can be made durable now: the record may or may not be found
- * after a crash); NOT_FOUND (no such message); NO_MEMORY.
+ * Answers: NONE: it is kept. DISK_FULL, NO_MEMORY (both only for a lone ACCEPTED: the rest has its
+ * reserve), LIMIT (no segment has room for it), NOT_FOUND (no such message): nothing was written.
+ * DISK_ERROR: in doubt. It does not count in this life, but may be found after a crash. So the
+ * content file of such an ACCEPTED stays; such a state is written again under a higher version;
+ * after such a DONE only DONE may follow (alone or in its group); such a group is written again
+ * whole, with the same new messages. What a start does not find is never found later.
  */
 struct append {
     struct letter letter;
@@ -77,8 +86,8 @@ struct append {
 
 /*
  * FETCH: a stored message read back; verified against id, epoch and CRC. On NONE `mail` is a
- * reference of the asker's. NOT_FOUND: no such message (it is done). DAMAGED, DISK_ERROR,
- * NO_MEMORY.
+ * reference of the asker's; it is read although the message ends meanwhile. NOT_FOUND: no such
+ * message (it is done). DAMAGED, DISK_ERROR, NO_MEMORY.
  */
 struct fetch {
     struct letter letter;
@@ -93,6 +102,7 @@ struct fetch {
 struct spool_counters {
     uint64_t records, batches, syncs, bytes_written, copies;
     uint64_t segments, segments_free, segments_compacted, messages, live_bytes, damaged;
+    uint64_t content_bytes; /* of content files */
     bool failed, recovered;
 };
 void spool_counters(const struct spool *s, struct spool_counters *counters_out);

@@ -164,6 +164,7 @@ struct removal {
     struct list node;
     struct disk *disk;
     struct id id;
+    uint64_t bytes; /* that are free now */
 };
 
 /* The result is kept here until it is answered: at the end of a life the asker may be gone first.
@@ -199,7 +200,8 @@ struct spool {
     uint32_t free_files;
     uint32_t coming_files; /* being prepared or opened */
     uint64_t live_bytes;
-    uint64_t room_bytes; /* of the file system, when last asked */
+    uint64_t content_bytes; /* of content files */
+    uint64_t room_bytes;    /* of the file system, when last asked */
     int64_t room_asked_us;
     struct life *tail, *next;
 
@@ -221,7 +223,7 @@ struct spool {
     _Atomic int takes_mail; /* enum fault */
     struct {
         _Atomic uint64_t records, batches, syncs, bytes_written, copies, segments, segments_free,
-            segments_compacted, messages, live_bytes, damaged, failed, recovered;
+            segments_compacted, messages, live_bytes, content_bytes, damaged, failed, recovered;
     } counters;
 };
 

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "base/log.h"
+#include "spool/content.h"
 #include "spool/spool_inside.h"
 
 /* The table is larger than the cache: without looking ahead each place waits for two misses. */
@@ -177,6 +178,9 @@ static bool import_places(struct spool *s, const struct recovered_batch *b)
 {
     if (!places_reserve(&s->places, b->place_count))
         return false;
+    for (uint32_t i = 0; i < b->message_count; i++)
+        if (b->messages[i].envelope.content_in_file)
+            s->content_bytes += content_file_bytes(b->messages[i].envelope.content_bytes);
     for (uint32_t i = 0; i < b->place_count; i++) {
         if (i + TOUCH_BUCKET_AHEAD < b->place_count)
             places_touch(&s->places, b->places[i + TOUCH_BUCKET_AHEAD].id, PLACES_TOUCH_BUCKET);

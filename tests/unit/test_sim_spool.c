@@ -22,7 +22,7 @@ enum {
     LIVES_MAX_DRAWN = 5,
     BOUNDARIES = 100,
     QUIET_S = 20,
-    TROUBLE_S = 4 /* after its end nothing may be refused because of it */
+    TROUBLE_S = 4 /* so long, and some stalls, may something fail after its end */
 };
 
 enum use { IDLE, WRITING, DROPPING, ACCEPTING, SENDING, CHANGING, FETCHING, READING, CLOSING };
@@ -73,7 +73,7 @@ static struct scene {
 
 static struct {
     uint64_t accepted, ended, recovered, fetched, refused, kills, cuts, stops, lives, in_doubt,
-        compacted, small;
+        compacted, small, limited;
 } totals;
 
 static uint64_t below(uint64_t limit)
@@ -94,8 +94,8 @@ static int64_t now_us(void)
 /* May the disk be the reason when something fails now? */
 static bool is_trouble(void)
 {
-    return scene.is_faulty || scene.is_small ||
-           now_us() - scene.trouble_us < TROUBLE_S * SIM_SECOND;
+    int64_t after_us = TROUBLE_S * SIM_SECOND + 8 * sim_options(scene.sim)->stall_us_max;
+    return scene.is_faulty || scene.is_small || now_us() - scene.trouble_us < after_us;
 }
 
 /* What clients do ----------------------------------------------------------------------------- */
@@ -309,6 +309,8 @@ static void on_accepted(struct slot *s)
         assert_true(is_too_large);
     else if (fault == FAULT_NONE)
         assert_false(is_too_large);
+    else if (fault == FAULT_DISK_FULL && scene.settings.disk_bytes_max > 0)
+        totals.limited++;
     else
         assert_true((fault == FAULT_DISK_ERROR || fault == FAULT_DISK_FULL) && is_trouble());
     totals.accepted += fault == FAULT_NONE;
@@ -802,6 +804,7 @@ static void last_lives(void)
     struct spool_counters n;
     spool_counters(scene.spool, &n);
     assert_int_equal(n.live_bytes, 0);
+    assert_int_equal(n.content_bytes, 0);
     assert_true(n.segments - n.segments_free <= 2); /* the tail and the next */
     check_disk(8);
     assert_true(stop());
@@ -832,6 +835,12 @@ static uint32_t draw_segment_bytes(void)
     }
 }
 
+/* Room for what lives at a time at the end, but not always for more. */
+static uint64_t draw_limit(uint32_t segment_bytes)
+{
+    return one_in(4) ? 16 * (uint64_t)segment_bytes + (1u << 20) : 0;
+}
+
 static void set(uint64_t seed)
 {
     struct sim_options o = sim_options_calm();
@@ -845,14 +854,16 @@ static void set(uint64_t seed)
     scene.sim = sim_new(seed, &o);
     scene.random = sim_random(scene.sim);
     scene.machine = machine_new(scene.sim, "server", (struct endpoint){4, {10, 0, 0, 1}, 25});
+    uint32_t segment_bytes = draw_segment_bytes();
     scene.settings = (struct spool_settings){.path = "/spool",
-                                             .segment_bytes = draw_segment_bytes(),
+                                             .segment_bytes = segment_bytes,
                                              .inline_bytes_max = 1024u << below(5),
+                                             .disk_bytes_max = draw_limit(segment_bytes),
                                              .segments_reserved = 2 + (uint32_t)below(3)};
     scene.disk_bytes = (one_in(2) ? 64 : 18) * (uint64_t)scene.settings.segment_bytes + (6u << 20);
     scene.messages_max = 200 + (uint32_t)below(1500);
     scene.pause_us = INT64_C(1000) << below(8);
-    scene.trouble_us = -TROUBLE_S * SIM_SECOND;
+    scene.trouble_us = -1000 * SIM_SECOND;
     machine_disk(scene.machine, "/spool", scene.disk_bytes);
 }
 
@@ -903,6 +914,7 @@ static void nothing_is_lost_and_nothing_comes_back(void **state)
     SHOW(in_doubt);
     SHOW(compacted);
     SHOW(small);
+    SHOW(limited);
 #undef SHOW
 }
 
