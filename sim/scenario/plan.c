@@ -66,7 +66,8 @@ static void draw_limits(struct settings *s, struct random *r)
     s->deliver_messages_max = small(r, 100);
     s->fresh_bytes_max = one_in(r, 3) ? 0 : one_in(r, 2) ? 64 * KIB : 64 * MIB;
     if (one_in(r, 10))
-        s->memory_bytes_max = number(r, 512, 4096) * KIB;
+        /* Shared out among the workers; the mail of peace, all at once, has room. */
+        s->memory_bytes_max = number(r, 1024, 4096) * KIB * s->workers;
     s->reserve_segments = number(r, 2, 4);
     s->disk_threads = number(r, 1, 3);
 }
