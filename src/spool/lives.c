@@ -363,20 +363,27 @@ void lives_leave_tail(struct spool *s)
     order(l, run_seal);
 }
 
+static void cannot_prepare(struct spool *s, enum fault fault)
+{
+    bool is_needed = s->tail == NULL && s->next == NULL && s->free_files + s->coming_files == 0;
+    s->is_next_paused = true;
+    spool_retry_later(s);
+    if (is_needed)
+        lives_fail(s, fault);
+}
+
 static void prepare_another(struct spool *s)
 {
-    bool is_needed = s->next == NULL && s->free_files + s->coming_files == 0;
     room_look(s);
     if (!room_for_file(s)) {
-        if (is_needed && s->tail == NULL)
-            lives_fail(s, FAULT_DISK_FULL);
-        s->is_next_paused = true;
-        spool_retry_later(s);
+        cannot_prepare(s, FAULT_DISK_FULL);
         return;
     }
     struct life *l = life_new(s, s->number_max + 1, LIFE_PREPARING);
     if (l != NULL)
         order(l, run_prepare);
+    else
+        cannot_prepare(s, FAULT_NO_MEMORY);
 }
 
 static void plan_next(struct spool *s)

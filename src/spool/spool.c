@@ -13,12 +13,14 @@ static void on_retry(void *context)
     (void)context; /* the turn that follows tries again whatever has failed */
 }
 
-/* Without memory for a timer nothing stays paused, and the next letter brings the next try. */
+/* Needs no memory: the loop's only timer was set before. */
 void spool_retry_later(struct spool *s)
 {
     struct loop *l = actor_loop(s->actor);
-    if (!heap_contains(&s->retry.node))
-        (void)!timer_set(l, &s->retry, loop_mono_us(l) + SPOOL_RETRY_MS * INT64_C(1000));
+    if (heap_contains(&s->retry.node))
+        return;
+    enum fault fault = timer_set(l, &s->retry, loop_mono_us(l) + SPOOL_RETRY_MS * INT64_C(1000));
+    check(fault == FAULT_NONE);
 }
 
 static void end_pauses(struct spool *s)
@@ -198,13 +200,14 @@ enum fault spool_new(struct world *w, const struct spool_settings *settings, str
     list_init(&s->fetchings);
     timer_init(&s->retry, on_retry, s);
     enum fault fault = actor_new(w, &role, s, max_letters, log, &s->actor);
+    if (fault == FAULT_NONE) /* the first turn has no letter, but recovery to begin */
+        fault = timer_set(actor_loop(s->actor), &s->retry, loop_mono_us(actor_loop(s->actor)));
     if (fault == FAULT_NONE)
         fault = open_spool(s);
     if (fault != FAULT_NONE) {
         spool_free(s);
         return fault;
     }
-    (void)loop_wake(actor_loop(s->actor)); /* the first turn has no letter, but recovery to begin */
     *spool_out = s;
     return FAULT_NONE;
 }
