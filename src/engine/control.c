@@ -71,9 +71,11 @@ static void connection_free(struct connection *c)
     free(c);
 }
 
-/* The client is gone, or did not ask or read in time. */
+/* The client is gone, or did not ask or read in time, or the engine ends. */
 static void hang_up(struct connection *c)
 {
+    if (c->state == ORPHAN)
+        return; /* its letter is still under way */
     if (c->state != WORKING) {
         connection_free(c);
         return;
@@ -84,17 +86,22 @@ static void hang_up(struct connection *c)
     connection_enter(c, ORPHAN);
 }
 
-static void on_timeout(void *context)
-{
-    hang_up(context);
-}
-
 static void expect_progress(struct connection *c)
 {
     struct loop *l = actor_loop(c->control->actor);
     int64_t at_us = loop_mono_us(l) + CONTROL_TIMEOUT_MS * INT64_C(1000);
     if (timer_set(l, &c->timeout, at_us) != FAULT_NONE)
         check(!heap_contains(&c->timeout.node)); /* no memory for it: it may then stay for ever */
+}
+
+/* While the queue or the spool is asked it is not the client who is slow. */
+static void on_timeout(void *context)
+{
+    struct connection *c = context;
+    if (c->state == WORKING)
+        expect_progress(c);
+    else
+        hang_up(c);
 }
 
 /* Answers.

@@ -13,7 +13,7 @@
 #include <sysexits.h>
 #include <unistd.h>
 
-#include "base/check.h"
+#include "os/address.h"
 
 #define BACKLOG 1024 /* cut by net.core.somaxconn */
 
@@ -23,26 +23,11 @@ static int sorry(int code, const char *what, const char *name)
     return code;
 }
 
-static socklen_t encode(struct endpoint e, struct sockaddr_storage *address_out)
-{
-    memset(address_out, 0, sizeof *address_out);
-    if (e.family == 4) {
-        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(e.port)};
-        memcpy(&in.sin_addr, e.ip, 4);
-        memcpy(address_out, &in, sizeof in);
-        return sizeof in;
-    }
-    struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons(e.port)};
-    memcpy(&in6.sin6_addr, e.ip, 16);
-    memcpy(address_out, &in6, sizeof in6);
-    return sizeof in6;
-}
-
 /* IPv6 alone: "[::]:25" then leaves 0.0.0.0:25 to a listener of its own, as written. */
 static int listen_at(struct endpoint at)
 {
     struct sockaddr_storage address;
-    socklen_t len = encode(at, &address);
+    socklen_t len = address_encode(at, &address);
     int one = 1;
     int s = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0)
@@ -159,6 +144,16 @@ static bool is_any(struct endpoint e)
     return memcmp(e.ip, zeros, sizeof zeros) == 0;
 }
 
+static struct endpoint interface_address(const struct sockaddr *address)
+{
+    struct sockaddr_storage storage = {0};
+    bool is_ipv6 = address->sa_family == AF_INET6;
+    if (!is_ipv6 && address->sa_family != AF_INET)
+        return (struct endpoint){0};
+    memcpy(&storage, address, is_ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
+    return address_decode(&storage);
+}
+
 /* Of all interfaces; the loopback's are left out, since MX records with them are somebody's mistake
    and not us. */
 static void add_interfaces(struct doors *d, uint8_t family)
@@ -167,20 +162,11 @@ static void add_interfaces(struct doors *d, uint8_t family)
     if (getifaddrs(&all) != 0)
         return;
     for (const struct ifaddrs *a = all; a != NULL; a = a->ifa_next) {
-        struct endpoint e = {.family = family};
         if (a->ifa_addr == NULL || (a->ifa_flags & IFF_LOOPBACK) != 0)
             continue;
-        if (family == 4 && a->ifa_addr->sa_family == AF_INET) {
-            struct sockaddr_in in;
-            memcpy(&in, a->ifa_addr, sizeof in);
-            memcpy(e.ip, &in.sin_addr, 4);
+        struct endpoint e = interface_address(a->ifa_addr);
+        if (e.family == family)
             add_own(d, e);
-        } else if (family == 6 && a->ifa_addr->sa_family == AF_INET6) {
-            struct sockaddr_in6 in6;
-            memcpy(&in6, a->ifa_addr, sizeof in6);
-            memcpy(e.ip, &in6.sin6_addr, 16);
-            add_own(d, e);
-        }
     }
     freeifaddrs(all);
 }

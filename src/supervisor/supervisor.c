@@ -15,7 +15,9 @@
 #include <unistd.h>
 
 #include "base/check.h"
-#include "supervisor/engine_process.h"
+#include "engine/process.h"
+#include "supervisor/doors.h"
+#include "supervisor/log_file.h"
 
 struct supervisor {
     struct world *world;
@@ -57,6 +59,22 @@ static void close_heart(struct supervisor *s)
     s->heart = -1;
 }
 
+static int run_engine(struct supervisor *s, int heart, pid_t parent)
+{
+    struct engine_process p = {
+        .settings = s->settings,
+        .listeners = s->doors.listeners,
+        .listener_count = s->doors.listener_count,
+        .control = s->doors.control,
+        .own = s->doors.own,
+        .own_count = s->doors.own_count,
+        .log_sink = log_file_sink(&s->log_file),
+        .heart = heart,
+        .parent = parent,
+    };
+    return engine_process(s->world, &p);
+}
+
 static void start_child(struct supervisor *s)
 {
     int heart[2];
@@ -66,11 +84,12 @@ static void start_child(struct supervisor *s)
         return;
     }
     fflush(NULL);
+    pid_t parent = getpid();
     pid_t child = fork();
     if (child == 0) {
         close(heart[0]);
         close(s->signals);
-        exit(engine_process(s->world, s->settings, &s->doors, &s->log_file, heart[1]));
+        exit(run_engine(s, heart[1], parent));
     }
     close(heart[1]);
     if (child < 0) {

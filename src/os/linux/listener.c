@@ -12,7 +12,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-#include "os/linux/address.h"
+#include "os/address.h"
 #include "os/linux/socket_inside.h"
 
 #define ACCEPTS_PER_TURN_MAX 16 /* what is left goes to the other loops, or to the next turn */

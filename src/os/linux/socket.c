@@ -17,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "os/linux/address.h"
+#include "os/address.h"
 #include "os/linux/real_world.h"
 #include "os/linux/socket_inside.h"
 

@@ -1,7 +1,7 @@
 /*
  * address: see address.h.
  */
-#include "os/linux/address.h"
+#include "os/address.h"
 
 #include <netinet/in.h>
 #include <string.h>

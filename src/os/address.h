@@ -1,8 +1,8 @@
 /*
  * address: struct endpoint to and from the kernel's socket addresses. Pure.
  */
-#ifndef OS_LINUX_ADDRESS_H
-#define OS_LINUX_ADDRESS_H
+#ifndef OS_ADDRESS_H
+#define OS_ADDRESS_H
 
 #include <sys/socket.h>
 

@@ -1,4 +1,4 @@
-#include "supervisor/engine_process.h"
+#include "engine/process.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -11,18 +11,18 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "engine/engine.h"
 #include "tls/context.h"
 
 #define STOP_POLL_MS 20
 #define MMAP_BYTES   (512 * 1024)
 #define TRIM_BYTES   (1024 * 1024)
+#define WHY_MAX      1024 /* of what is wrong with a certificate */
 
 static void on_beat(void *context)
 {
-    const int *heart = context;
+    const struct engine_process *p = context;
     /* A full pipe holds beats enough. */
-    ssize_t n = write(*heart, "", 1);
+    ssize_t n = write(p->heart, "", 1);
     (void)n;
 }
 
@@ -86,34 +86,66 @@ static void give_memory_back(void)
     (void)mallopt(M_TRIM_THRESHOLD, TRIM_BYTES);
 }
 
-int engine_process(struct world *w, const struct settings *settings, const struct doors *doors,
-                   struct log_file *log_file, int heart)
+/* What a terminal that goes away sends (SIGHUP) is the supervisor's business. */
+static void take_signals(sigset_t *ends_out)
 {
-    give_memory_back();
+    sigset_t blocked;
+    sigemptyset(ends_out);
+    sigaddset(ends_out, SIGTERM);
+    sigaddset(ends_out, SIGINT);
+    blocked = *ends_out;
+    sigaddset(&blocked, SIGHUP);
+    (void)sigprocmask(SIG_SETMASK, &blocked, NULL);
+}
+
+/* The engine never outlives its supervisor, nor one that died before this was said. */
+static bool follow_parent(pid_t parent)
+{
+    return prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && getppid() == parent;
+}
+
+/* Until it is asked to end. */
+static int run(struct engine *e, const sigset_t *ends)
+{
+    enum fault fault = engine_start(e);
+    if (fault != FAULT_NONE) {
+        fprintf(stderr, "postrider: cannot start threads: %s\n", fault_text(fault));
+        _exit(EX_OSERR); /* some may run: nothing may be taken from under them */
+    }
+    wait_for_signal(ends);
+    engine_stop(e);
+    if (!wait_for_end(e))
+        _exit(EX_OK);
+    engine_join(e);
+    engine_free(e);
+    return EX_OK;
+}
+
+int engine_process(struct world *w, struct engine_process *p)
+{
     sigset_t ends;
-    sigemptyset(&ends);
-    sigaddset(&ends, SIGTERM);
-    sigaddset(&ends, SIGINT);
-    (void)sigprocmask(SIG_SETMASK, &ends, NULL);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    give_memory_back();
+    take_signals(&ends);
+    if (!follow_parent(p->parent))
+        return EX_OSERR;
 
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
     uint8_t ticket_keys[TLS_TICKET_KEY_BYTES];
     struct buffer why;
-    buffer_init(&why, 1024);
+    buffer_init(&why, WHY_MAX);
     struct engine_options options = {
-        .settings = settings,
-        .listeners = doors->listeners,
-        .listener_count = doors->listener_count,
-        .control = doors->control,
-        .own = doors->own,
-        .own_count = doors->own_count,
+        .settings = p->settings,
+        .listeners = p->listeners,
+        .listener_count = p->listener_count,
+        .control = p->control,
+        .own = p->own,
+        .own_count = p->own_count,
         .processors = processors > 0 ? (uint32_t)processors : 1,
         .ticket_keys = ticket_keys,
         .why = &why,
-        .log_sink = log_file_sink(log_file),
+        .log_sink = p->log_sink,
         .on_beat = on_beat,
-        .context = &heart,
+        .context = p,
     };
     if (getrandom(&options.secret, sizeof options.secret, 0) != sizeof options.secret ||
         getrandom(ticket_keys, sizeof ticket_keys, 0) != sizeof ticket_keys)
@@ -121,18 +153,8 @@ int engine_process(struct world *w, const struct settings *settings, const struc
     struct engine *e;
     const char *part;
     enum fault fault = engine_new(w, &options, &e, &part);
-    if (fault != FAULT_NONE)
-        return sorry(settings, fault, part, buffer_span(&why));
-    fault = engine_start(e);
-    if (fault != FAULT_NONE) {
-        fprintf(stderr, "postrider: cannot start threads: %s\n", fault_text(fault));
-        return EX_OSERR;
-    }
-    wait_for_signal(&ends);
-    engine_stop(e);
-    if (!wait_for_end(e))
-        _exit(0); /* its threads still run: nothing may be taken from under them */
-    engine_join(e);
-    engine_free(e);
-    return 0;
+    int code =
+        fault == FAULT_NONE ? run(e, &ends) : sorry(p->settings, fault, part, buffer_span(&why));
+    buffer_fini(&why);
+    return code;
 }
