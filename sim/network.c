@@ -388,6 +388,17 @@ void side_break(struct side *side)
          s->now_us + random_between(&s->random, 0, SIM_SECOND));
 }
 
+/* Behind what was sent, as by a program that is killed; or when the network likes. */
+void side_reset(struct side *side)
+{
+    if (random_chance(&side->stream->sim->random, 500000)) {
+        side_break(side);
+        return;
+    }
+    post(side, RESET, 0, FAULT_NONE, after_the_rest(side));
+    post(side_other(side), RESET, 0, FAULT_NONE, after_the_rest(side_other(side)));
+}
+
 /* The power is gone: the peer learns it when the machine is back, if it still asks. */
 static void side_silence(struct side *side)
 {

@@ -85,6 +85,7 @@ void side_take(struct side *side, uint8_t *bytes_out, size_t len);
 void side_shut(struct side *side);
 void side_close(struct side *side);
 void side_break(struct side *side);
+void side_reset(struct side *side);
 struct port *port_open(struct machine *m, uint16_t number);
 struct port *port_of_descriptor(struct machine *m, int descriptor);
 void port_notify(struct port *port);

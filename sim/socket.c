@@ -383,5 +383,5 @@ void sim_socket_shut(struct socket *s)
 void sim_socket_reset(struct socket *s)
 {
     if (s->side != NULL)
-        side_break(s->side);
+        side_reset(s->side);
 }

@@ -94,7 +94,7 @@ static void draw_house(struct plan *p, const struct town *t, struct random *r)
         .disk_bytes = DISK_BYTES,
         .max_letters = one_in(r, 5) ? 1 : 0,
         .inline_bytes_max = one_in(r, 4) ? 64 * KIB : number(r, 2, 16) * KIB,
-        .appends_max = one_in(r, 3) ? number(r, 1, 3) : 0,
+        .appends_max = one_in(r, 2) ? number(r, 1, 2) : 0,
     };
     p->lifetime_us = s->queue_lifetime_ms * INT64_C(1000);
     p->retry_us = s->retry_max_ms * INT64_C(1000);
@@ -178,6 +178,7 @@ static struct sender_style draw_style(struct random *r)
         .chunk_bytes = one_in(r, 2) ? 1 + (size_t)random_below(r, 4 * KIB) : 64 * KIB,
         .aborts = one_in(r, 8) ? number(r, 1, 2) : 0,
         .leaves_politely = !one_in(r, 4),
+        .vanishes_at_dot = one_in(r, 6),
     };
     if (s.chunk_bytes < 500)
         s.chunk_bytes = 500;

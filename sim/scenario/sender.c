@@ -197,6 +197,18 @@ static void next_message(struct session *s)
     s->stage = STAGE_NEXT;
 }
 
+/* A whole message is behind us. */
+static void message_is_put(struct session *s)
+{
+    s->end_at[s->message] = wire_put_bytes(s->wire);
+    next_message(s);
+    if (!s->style.vanishes_at_dot)
+        return;
+    struct random *r = sim_random(s->sender->ledger->sim);
+    wire_vanish(s->wire, random_chance(r, 500000) ? VANISH_CLOSE : VANISH_RESET);
+    s->stage = STAGE_SILENT;
+}
+
 static void on_data_reply(struct session *s, int code)
 {
     if (s->stage != STAGE_AFTER_354)
@@ -331,8 +343,7 @@ static void say_content(struct session *s)
     put_dotted(s->wire, buffer_span(&p->content));
     expect(s, COMMAND_CONTENT);
     wire_put_text(s->wire, ".\r\n");
-    s->end_at[s->message] = wire_put_bytes(s->wire);
-    next_message(s);
+    message_is_put(s);
 }
 
 static void say_abort(struct session *s)
@@ -355,8 +366,7 @@ static void say_chunk(struct session *s)
     wire_put(s->wire, span_of(p->content.data + s->chunk_at, n));
     s->chunk_at += n;
     if (is_last) {
-        s->end_at[s->message] = wire_put_bytes(s->wire);
-        next_message(s);
+        message_is_put(s);
     } else if (s->is_aborting) {
         say_abort(s);
     }
@@ -472,6 +482,7 @@ static void on_begin(void *context)
     if (sender->is_calm) {
         s->style.habits = (struct wire_habits){0};
         s->style.aborts = 0;
+        s->style.vanishes_at_dot = false;
     }
     s->style.habits.silence_us_max = PATIENCE_US;
     s->wire = wire_connect(sender->loop, sender->server, any, &s->style.habits, &wire_events, s);

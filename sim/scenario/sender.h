@@ -20,6 +20,7 @@ struct sender_style {
     bool is_pipelined, by_bdat, says_helo;
     size_t chunk_bytes;   /* of BDAT */
     uint32_t aborts;      /* RSET instead of the end, before so many messages: then they are sent */
+    bool vanishes_at_dot; /* goes away right behind a message, without waiting for the reply */
     bool leaves_politely; /* QUIT, and waits for its answer */
     struct wire_habits habits;
 };
