@@ -496,15 +496,19 @@ void sink_free(struct sink *s)
     free(s);
 }
 
-/* Who has died has also dropped what it was doing. */
+/* Who has died has also dropped what it was doing; who is well again dawdles no more. */
 void sink_enter(struct sink *s, enum sink_mode mode, uint32_t troubles)
 {
     s->mode = mode;
     s->troubles = troubles;
     set_listening(s, mode != SINK_DEAD);
-    if (mode == SINK_DEAD)
-        list_each(node, &s->conversations)
-            conversation_free(container_of(node, struct conversation, node));
+    list_each(node, &s->conversations) {
+        struct conversation *c = container_of(node, struct conversation, node);
+        if (mode == SINK_DEAD)
+            conversation_free(c);
+        else if (mode == SINK_WELL)
+            wire_hurry(c->wire);
+    }
 }
 
 uint32_t sink_connections(const struct sink *s)

@@ -254,6 +254,12 @@ uint64_t wire_sent_bytes(const struct wire *w)
     return w->sent;
 }
 
+void wire_hurry(struct wire *w)
+{
+    w->habits.piece_bytes_max = 0;
+    w->habits.pause_us = 0;
+}
+
 void wire_close_when_sent(struct wire *w)
 {
     w->closes_when_sent = true;

@@ -43,6 +43,7 @@ struct buffer *wire_input(struct wire *w);
 bool wire_line(struct wire *w, struct span *line_out);
 uint64_t wire_put_bytes(const struct wire *w);     /* so far */
 uint64_t wire_sent_bytes(const struct wire *w);    /* of these, handed to the kernel */
+void wire_hurry(struct wire *w);                   /* no more pauses: peace has begun */
 void wire_close_when_sent(struct wire *w);         /* then on_gone */
 void wire_vanish(struct wire *w, enum vanish how); /* after what has been put; then on_gone */
 struct endpoint wire_peer(const struct wire *w);
