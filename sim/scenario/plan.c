@@ -84,6 +84,9 @@ static void draw_house(struct plan *p, const struct town *t, struct random *r)
     draw_times(s, r);
     draw_limits(s, r);
     s->segment_bytes = segments[random_below(r, sizeof segments / sizeof segments[0])];
+    /* A spool that is almost always short of segments: it compacts all the time. */
+    if (one_in(r, 6))
+        s->spool_bytes_max = s->segment_bytes * number(r, 9, 14);
     if (t->has_next_hop) {
         s->next_hop_host = t->hosts[0].name;
         s->next_hop_port = 25;

@@ -502,7 +502,8 @@ void sink_enter(struct sink *s, enum sink_mode mode, uint32_t troubles)
     s->mode = mode;
     s->troubles = troubles;
     set_listening(s, mode != SINK_DEAD);
-    list_each(node, &s->conversations) {
+    list_each(node, &s->conversations)
+    {
         struct conversation *c = container_of(node, struct conversation, node);
         if (mode == SINK_DEAD)
             conversation_free(c);
