@@ -1,55 +1,11 @@
 /*
- * smtp_client: see smtp_client.h.
+ * smtp_client: see smtp_client.h. The connection's half; the transaction's is smtp_transaction.c.
  */
 #include "deliver/smtp_client.h"
 
 #include <stdlib.h>
 
-#include "base/arena.h"
-#include "base/check.h"
-#include "mail/address.h"
-#include "smtp/reply.h"
-
-#define COMMAND_MAX 512 /* RFC 5321 4.5.3.1.4; the longest of ours is MAIL with about 330 bytes */
-
-/*
- * The commands of a transaction are steps: RSET, MAIL, a RCPT for each recipient, DATA. `put` is
- * the next one to be written, `awaited` the oldest without a reply; put >= awaited, and both
- * leave out recipients that were decided at the beginning.
- */
-#define STEP_RSET 0u
-#define STEP_MAIL 1u
-#define STEP_RCPT 2u
-
-struct client {
-    const struct client_limits *limits;
-    const char *hostname;
-    enum client_phase phase;
-    uint64_t progress;
-    struct reply_reader replies;
-    struct buffer output;
-    struct extensions extensions;
-    bool is_esmtp;
-    bool wishes_tls, is_secure;
-    bool is_open; /* the server holds a transaction that RSET or a final dot has to end */
-    uint32_t transactions;
-
-    bool has_transaction; /* from client_begin until RESULT was given */
-    bool result_ready;
-    bool content_wanted; /* CONTENT is still to be given */
-    bool lone_dot;       /* DOT: nobody was taken, the content is empty */
-    struct client_transaction transaction;
-    uint32_t put, awaited;
-    uint32_t taken;             /* RCPTs with a 2xx */
-    uint32_t answers;           /* replies that brought this transaction forward */
-    struct client_result whole; /* for everybody who has nothing of his own, once decided */
-    struct buffer whole_text;
-    struct arena texts; /* of RCPT replies */
-    struct span last_text;
-
-    struct client_outcome outcome;
-    struct buffer trouble_text;
-};
+#include "deliver/smtp_client_inside.h"
 
 /* moves[from] has a bit for every phase that may follow. */
 #define BIT(phase) (1u << CLIENT_##phase)
@@ -70,7 +26,7 @@ static const uint16_t moves[] = {
     [CLIENT_CLOSED] = 0,
 };
 
-static void client_enter(struct client *c, enum client_phase next)
+void client_enter(struct client *c, enum client_phase next)
 {
     check((moves[c->phase] & (1u << next)) != 0);
     c->phase = next;
@@ -105,53 +61,18 @@ void client_free(struct client *c)
     free(c);
 }
 
-/* Results ----------------------------------------------------------------------------------- */
+/* The end of the connection ------------------------------------------------------------ */
 
 /* Short memory costs the text, nothing more. */
-static struct span keep(struct buffer *b, struct span text)
+struct span client_keep_text(struct buffer *b, struct span text)
 {
     buffer_reset(b);
     (void)buffer_put(b, text);
     return buffer_span(b);
 }
 
-static void decide_whole(struct client *c, struct client_result r)
-{
-    if (client_result_is_final(&c->whole))
-        return;
-    r.text = keep(&c->whole_text, r.text);
-    c->whole = r;
-}
-
-/* Most servers refuse a thousand recipients with one and the same text. */
-static struct span keep_rcpt_text(struct client *c, struct span text)
-{
-    if (!span_equal(text, c->last_text)) {
-        struct span copy = arena_copy(&c->texts, text);
-        if (copy.data == NULL)
-            return (struct span){NULL, 0};
-        c->last_text = copy;
-    }
-    return c->last_text;
-}
-
-static void finish(struct client *c)
-{
-    check(c->has_transaction && !c->result_ready);
-    for (uint32_t i = 0; i < c->transaction.recipient_count; i++) {
-        struct client_result *r = &c->transaction.recipients[i].result;
-        if (client_result_is_final(r))
-            continue;
-        check(client_result_is_final(&c->whole));
-        *r = c->whole;
-    }
-    c->result_ready = true;
-}
-
-/* The end of the connection ------------------------------------------------------------ */
-
 /* Others are ours: they prove nothing about the host. */
-static bool is_of_host(enum fault fault)
+bool client_is_fault_of_host(enum fault fault)
 {
     return fault == FAULT_NONE || fault == FAULT_PROTOCOL || fault == FAULT_TIMEOUT ||
            fault == FAULT_CONNECTION_LOST || fault == FAULT_UNREACHABLE ||
@@ -159,16 +80,16 @@ static bool is_of_host(enum fault fault)
 }
 
 /* No further transaction here; the one under way is over. `next` is QUIT or CLOSED. */
-static void end_connection(struct client *c, struct client_result why, enum client_phase next)
+void client_end(struct client *c, struct client_result why, enum client_phase next)
 {
     bool under_way = c->has_transaction && !c->result_ready;
     bool ready = c->phase >= CLIENT_IDLE; /* phases are in the order of a conversation */
-    why.text = keep(&c->trouble_text, why.text);
+    why.text = client_keep_text(&c->trouble_text, why.text);
     c->outcome.trouble = why;
-    c->outcome.is_stale =
-        under_way && ready && c->transactions > 1 && c->answers == 0 && is_of_host(why.fault);
+    c->outcome.is_stale = under_way && ready && c->transactions > 1 && c->answers == 0 &&
+                          client_is_fault_of_host(why.fault);
     c->outcome.is_host_trouble =
-        is_of_host(why.fault) && (under_way || !ready) && !c->outcome.is_stale;
+        client_is_fault_of_host(why.fault) && (under_way || !ready) && !c->outcome.is_stale;
     c->outcome.in_doubt =
         under_way && c->phase == CLIENT_DOT && !c->lone_dot && why.fault != FAULT_NONE;
     client_enter(c, next);
@@ -176,18 +97,18 @@ static void end_connection(struct client *c, struct client_result why, enum clie
         buffer_free_memory(&c->output);
     if (!under_way)
         return;
-    decide_whole(c, why);
-    finish(c);
+    transaction_decide_whole(c, why);
+    transaction_finish(c);
 }
 
 static void close_by_fault(struct client *c, enum fault fault)
 {
-    end_connection(c, client_result_of_fault(c->phase, CLIENT_DEFERRED, fault), CLIENT_CLOSED);
+    client_end(c, client_result_of_fault(c->phase, CLIENT_DEFERRED, fault), CLIENT_CLOSED);
 }
 
-static void close_by_nonsense(struct client *c, const struct reply *reply)
+void client_end_by_nonsense(struct client *c, const struct reply *reply)
 {
-    end_connection(c, client_result_of_nonsense(c->phase, reply), CLIENT_CLOSED);
+    client_end(c, client_result_of_nonsense(c->phase, reply), CLIENT_CLOSED);
 }
 
 /* RFC 5321 3.1: the greeting (or EHLO) was refused; QUIT is all that may follow. */
@@ -195,7 +116,7 @@ static void refused_by_host(struct client *c, const struct reply *reply)
 {
     struct client_result why = client_result_deferred(client_result_of_reply(c->phase, reply));
     (void)buffer_put_text(&c->output, "QUIT\r\n");
-    end_connection(c, why, CLIENT_QUIT);
+    client_end(c, why, CLIENT_QUIT);
 }
 
 void client_lost(struct client *c, enum fault fault)
@@ -218,184 +139,6 @@ void client_quit(struct client *c)
     }
 }
 
-/* Commands of a transaction ------------------------------------------------------------ */
-
-static uint32_t step_data(const struct client *c)
-{
-    return STEP_RCPT + c->transaction.recipient_count;
-}
-
-static uint32_t step_after(const struct client *c, uint32_t step)
-{
-    step++;
-    while (step >= STEP_RCPT && step < step_data(c) &&
-           c->transaction.recipients[step - STEP_RCPT].result.verdict != CLIENT_UNDECIDED)
-        step++;
-    return step;
-}
-
-static enum client_phase phase_of_step(const struct client *c, uint32_t step)
-{
-    check(step <= step_data(c));
-    if (step == STEP_RSET)
-        return CLIENT_RSET;
-    if (step == STEP_MAIL)
-        return CLIENT_MAIL;
-    return step < step_data(c) ? CLIENT_RCPT : CLIENT_DATA;
-}
-
-/* A failing put leaves the output marked as full: client_step sees it. */
-static void put_path(struct client *c, const char *verb, struct span path)
-{
-    (void)buffer_put_text(&c->output, verb);
-    (void)buffer_put(&c->output, path);
-    (void)buffer_put_text(&c->output, ">");
-}
-
-static void put_mail(struct client *c)
-{
-    const struct client_transaction *t = &c->transaction;
-    put_path(c, "MAIL FROM:<", t->reverse_path);
-    if (c->extensions.size)
-        (void)buffer_printf(&c->output, " SIZE=%llu", (unsigned long long)t->content_bytes);
-    if (c->extensions.eight_bit_mime && t->is_8bitmime)
-        (void)buffer_put_text(&c->output, " BODY=8BITMIME");
-    (void)buffer_put_text(&c->output, "\r\n");
-}
-
-static void put_step(struct client *c, uint32_t step)
-{
-    if (step == STEP_RSET) {
-        (void)buffer_put_text(&c->output, "RSET\r\n");
-    } else if (step == STEP_MAIL) {
-        put_mail(c);
-    } else if (step < step_data(c)) {
-        put_path(c, "RCPT TO:<", c->transaction.recipients[step - STEP_RCPT].path);
-        (void)buffer_put_text(&c->output, "\r\n");
-    } else {
-        (void)buffer_put_text(&c->output, "DATA\r\n");
-    }
-}
-
-/* RFC 2920 3.1: all in one go when the server has said PIPELINING; DATA ends such a group. */
-static bool may_put(const struct client *c)
-{
-    if (c->put > step_data(c) || client_result_is_final(&c->whole))
-        return false;
-    if (!c->extensions.pipelining && c->put != c->awaited)
-        return false;
-    return c->output.len + COMMAND_MAX <= CLIENT_OUTPUT_MAX && !c->output.full;
-}
-
-static void put_commands(struct client *c)
-{
-    while (may_put(c)) {
-        put_step(c, c->put);
-        c->put = step_after(c, c->put);
-    }
-}
-
-/* The oldest command has its reply. The transaction is over when no other is under way and there
- * is nobody left to send to. */
-static void advance(struct client *c)
-{
-    c->answers++;
-    c->awaited = step_after(c, c->awaited);
-    bool nobody_left =
-        client_result_is_final(&c->whole) || (c->awaited == step_data(c) && c->taken == 0);
-    if (c->awaited == c->put && nobody_left) {
-        client_enter(c, CLIENT_IDLE);
-        finish(c);
-        return;
-    }
-    put_commands(c);
-    client_enter(c, phase_of_step(c, c->awaited));
-}
-
-/* What would end or split a command line must never come out of an envelope, however it got
-   there. */
-static bool is_sendable(struct span path)
-{
-    for (size_t i = 0; i < path.len; i++) {
-        if (path.data[i] < ' ' || path.data[i] == 127)
-            return false;
-    }
-    return path.len <= ADDRESS_MAX;
-}
-
-/* In place of the server's answer to MAIL or RCPT. */
-static struct client_result refused_by_us(enum fault fault)
-{
-    return client_result_of_fault(CLIENT_MAIL, CLIENT_FAILED, fault);
-}
-
-static bool is_too_big(const struct client *c)
-{
-    const struct extensions *e = &c->extensions;
-    return e->size && e->size_max > 0 && c->transaction.content_bytes > e->size_max;
-}
-
-/* In IDLE. Refuses by itself what the server would refuse (RFC 1870 5). */
-static void start(struct client *c)
-{
-    if (is_too_big(c))
-        decide_whole(c, refused_by_us(FAULT_TOO_BIG));
-    else if (!is_sendable(c->transaction.reverse_path))
-        decide_whole(c, refused_by_us(FAULT_SYNTAX));
-    bool nobody_left = step_after(c, STEP_MAIL) == step_data(c);
-    if (nobody_left || client_result_is_final(&c->whole)) {
-        finish(c);
-        return;
-    }
-    c->put = c->awaited = c->is_open ? STEP_RSET : STEP_MAIL;
-    put_commands(c);
-    client_enter(c, phase_of_step(c, c->awaited));
-}
-
-/* On a connection that has ended meanwhile. */
-static void finish_at_once(struct client *c)
-{
-    struct client_result why = c->outcome.trouble;
-    if (!client_result_is_final(&why))
-        why = client_result_of_fault(c->phase, CLIENT_DEFERRED, FAULT_CONNECTION_LOST);
-    decide_whole(c, client_result_deferred(why));
-    c->outcome.is_stale = !c->outcome.is_host_trouble && is_of_host(why.fault);
-    c->outcome.in_doubt = false;
-    finish(c);
-}
-
-static void forget_transaction(struct client *c)
-{
-    c->put = c->awaited = STEP_MAIL;
-    c->taken = c->answers = 0;
-    c->lone_dot = c->content_wanted = false;
-    c->whole = (struct client_result){.verdict = CLIENT_UNDECIDED};
-    buffer_reset(&c->whole_text);
-    arena_reset(&c->texts);
-    c->last_text = (struct span){NULL, 0};
-}
-
-void client_begin(struct client *c, const struct client_transaction *t)
-{
-    check(!c->has_transaction && t->recipient_count > 0 && t->recipient_count < UINT32_MAX / 2);
-    forget_transaction(c);
-    c->transaction = *t;
-    c->has_transaction = true;
-    c->transactions++;
-    for (uint32_t i = 0; i < t->recipient_count; i++) {
-        struct client_recipient *r = &t->recipients[i];
-        r->result = is_sendable(r->path) ? (struct client_result){.verdict = CLIENT_UNDECIDED}
-                                         : refused_by_us(FAULT_SYNTAX);
-    }
-    if (c->phase == CLIENT_QUIT || c->phase == CLIENT_CLOSED) {
-        finish_at_once(c);
-        return;
-    }
-    c->outcome = (struct client_outcome){.trouble = {.verdict = CLIENT_UNDECIDED}};
-    if (c->phase == CLIENT_IDLE)
-        start(c);
-}
-
 /* Replies ------------------------------------------------------------------------------------- */
 
 static void on_greeting(struct client *c, const struct reply *reply)
@@ -407,7 +150,7 @@ static void on_greeting(struct client *c, const struct reply *reply)
     } else if (class == 4 || class == 5) {
         refused_by_host(c, reply);
     } else {
-        close_by_nonsense(c, reply);
+        client_end_by_nonsense(c, reply);
     }
 }
 
@@ -424,7 +167,7 @@ static void on_hello(struct client *c, const struct reply *reply)
         c->is_esmtp = was_ehlo;
         client_enter(c, CLIENT_IDLE);
         if (c->has_transaction)
-            start(c);
+            transaction_start(c);
     } else if (class == 5 && was_ehlo) {
         /* RFC 5321 3.2: a server of RFC 821. */
         (void)buffer_printf(&c->output, "HELO %s\r\n", c->hostname);
@@ -432,7 +175,7 @@ static void on_hello(struct client *c, const struct reply *reply)
     } else if (class == 4 || class == 5) {
         refused_by_host(c, reply);
     } else {
-        close_by_nonsense(c, reply);
+        client_end_by_nonsense(c, reply);
     }
 }
 
@@ -445,118 +188,17 @@ static void on_starttls(struct client *c, const struct reply *reply)
         c->is_esmtp = true;
         client_enter(c, CLIENT_IDLE);
         if (c->has_transaction)
-            start(c);
+            transaction_start(c);
     } else {
-        close_by_nonsense(c, reply);
+        client_end_by_nonsense(c, reply);
     }
-}
-
-static void on_rset(struct client *c, const struct reply *reply)
-{
-    if (reply->code / 100 != 2) {
-        close_by_nonsense(c, reply);
-        return;
-    }
-    c->is_open = false;
-    advance(c);
-}
-
-static void on_mail(struct client *c, const struct reply *reply)
-{
-    struct client_result r = client_result_of_reply(c->phase, reply);
-    if (r.fault != FAULT_NONE) {
-        close_by_nonsense(c, reply);
-        return;
-    }
-    if (r.verdict == CLIENT_DELIVERED)
-        c->is_open = true;
-    else
-        decide_whole(c, r);
-    advance(c);
-}
-
-/* Behind a refused MAIL the replies are only counted. */
-static void on_rcpt(struct client *c, const struct reply *reply)
-{
-    struct client_result r = client_result_of_reply(c->phase, reply);
-    struct client_result *kept = &c->transaction.recipients[c->awaited - STEP_RCPT].result;
-    if (r.fault != FAULT_NONE) {
-        close_by_nonsense(c, reply);
-        return;
-    }
-    if (r.verdict == CLIENT_DELIVERED) {
-        c->is_open = true;
-        c->taken++;
-        r.verdict = CLIENT_TAKEN;
-        r.text = (struct span){NULL, 0};
-    }
-    if (reply->code == 552) /* RFC 5321 4.5.3.1.10: too many recipients, as RFC 821 wrote it */
-        r = client_result_deferred(r);
-    if (!client_result_is_final(&c->whole)) {
-        r.text = keep_rcpt_text(c, r.text);
-        *kept = r;
-    }
-    advance(c);
-}
-
-static void on_data(struct client *c, const struct reply *reply)
-{
-    int class = reply->code / 100;
-    if (class == 4 || class == 5) {
-        if (c->taken > 0)
-            decide_whole(c, client_result_of_reply(c->phase, reply));
-        client_enter(c, CLIENT_IDLE);
-        finish(c);
-    } else if (class != 3) {
-        close_by_nonsense(c, reply);
-    } else if (c->taken == 0) {
-        /* RFC 2920 3.1: DATA was under way when the last recipient was refused; an empty message to
-           nobody is the way out. */
-        (void)buffer_put_text(&c->output, ".\r\n");
-        c->lone_dot = true;
-        client_enter(c, CLIENT_DOT);
-    } else if (client_result_is_final(&c->whole)) {
-        /* MAIL refused, RCPT and DATA taken: a dot would deliver an empty message. */
-        close_by_nonsense(c, reply);
-    } else {
-        c->content_wanted = true;
-        client_enter(c, CLIENT_CONTENT);
-    }
-}
-
-/* A server that has heard enough (552 in mid data): its word counts, but what it makes of the rest
-   of the content cannot be known. A 2xx before the end is no promise. */
-static void on_early_reply(struct client *c, const struct reply *reply)
-{
-    struct client_result r = client_result_of_reply(c->phase, reply);
-    if (r.verdict == CLIENT_DELIVERED || r.fault != FAULT_NONE) {
-        close_by_nonsense(c, reply);
-        return;
-    }
-    decide_whole(c, r);
-    end_connection(c, r, CLIENT_CLOSED);
-    c->outcome.is_host_trouble = false;
-}
-
-static void on_dot(struct client *c, const struct reply *reply)
-{
-    struct client_result r = client_result_of_reply(c->phase, reply);
-    if (r.fault != FAULT_NONE) {
-        close_by_nonsense(c, reply);
-        return;
-    }
-    if (!c->lone_dot)
-        decide_whole(c, r);
-    c->is_open = false; /* RFC 5321 4.1.1.4: whatever the reply */
-    client_enter(c, CLIENT_IDLE);
-    finish(c);
 }
 
 static void on_reply(struct client *c, const struct reply *reply)
 {
     c->progress++;
     if (reply->code == 421 && c->phase != CLIENT_QUIT) { /* RFC 5321 3.8: to any command */
-        end_connection(c, client_result_of_reply(c->phase, reply), CLIENT_CLOSED);
+        client_end(c, client_result_of_reply(c->phase, reply), CLIENT_CLOSED);
         return;
     }
     switch (c->phase) {
@@ -571,25 +213,15 @@ static void on_reply(struct client *c, const struct reply *reply)
         on_starttls(c, reply);
         break;
     case CLIENT_RSET:
-        on_rset(c, reply);
-        break;
     case CLIENT_MAIL:
-        on_mail(c, reply);
-        break;
     case CLIENT_RCPT:
-        on_rcpt(c, reply);
-        break;
     case CLIENT_DATA:
-        on_data(c, reply);
-        break;
     case CLIENT_CONTENT:
-        on_early_reply(c, reply);
-        break;
     case CLIENT_DOT:
-        on_dot(c, reply);
+        transaction_on_reply(c, reply);
         break;
     case CLIENT_IDLE: /* nobody asked */
-        close_by_nonsense(c, reply);
+        client_end_by_nonsense(c, reply);
         break;
     case CLIENT_QUIT:
         client_enter(c, CLIENT_CLOSED);
@@ -623,11 +255,6 @@ static bool take_line(struct client *c, struct span input, size_t *used_out)
 
 /* Steps ------------------------------------------------------------------------------------- */
 
-static bool in_envelope(const struct client *c)
-{
-    return c->phase >= CLIENT_RSET && c->phase <= CLIENT_DATA;
-}
-
 /* Something that is wanted before any more input. A reply is not read before there was room to
  * write its command. */
 static bool wants_first(struct client *c, enum client_want *want_out)
@@ -651,9 +278,9 @@ static bool wants_first(struct client *c, enum client_want *want_out)
         return true;
     }
     *want_out = c->phase == CLIENT_IDLE ? CLIENT_WANT_IDLE : CLIENT_WANT_INPUT;
-    if (!in_envelope(c) || c->put != c->awaited)
+    if (!transaction_in_envelope(c) || c->put != c->awaited)
         return false;
-    put_commands(c);
+    transaction_put_commands(c);
     return c->put == c->awaited && !c->output.full;
 }
 
@@ -671,8 +298,8 @@ enum client_want client_step(struct client *c, struct span input, size_t *used_o
         *used_out += used;
     }
     /* Only when all that came is read, so that a refused MAIL stops the next window. */
-    if (!more && in_envelope(c))
-        put_commands(c);
+    if (!more && transaction_in_envelope(c))
+        transaction_put_commands(c);
     return want;
 }
 

@@ -1,0 +1,370 @@
+/*
+ * smtp_transaction: a transaction of the client's machine (smtp_client.h): its commands, the
+ * replies to them and the results.
+ */
+#include "deliver/smtp_client_inside.h"
+#include "mail/address.h"
+
+/*
+ * The commands of a transaction are steps: RSET, MAIL, a RCPT for each recipient, DATA. `put` is
+ * the next one to be written, `awaited` the oldest without a reply; put >= awaited, and both
+ * leave out recipients that were decided at the beginning.
+ */
+#define STEP_RSET 0u
+#define STEP_MAIL 1u
+#define STEP_RCPT 2u
+
+/* Results ----------------------------------------------------------------------------------- */
+
+void transaction_decide_whole(struct client *c, struct client_result r)
+{
+    if (client_result_is_final(&c->whole))
+        return;
+    r.text = client_keep_text(&c->whole_text, r.text);
+    c->whole = r;
+}
+
+/* Most servers refuse a thousand recipients with one and the same text. */
+static struct span keep_rcpt_text(struct client *c, struct span text)
+{
+    if (!span_equal(text, c->last_text)) {
+        struct span copy = arena_copy(&c->texts, text);
+        if (copy.data == NULL)
+            return (struct span){NULL, 0};
+        c->last_text = copy;
+    }
+    return c->last_text;
+}
+
+void transaction_finish(struct client *c)
+{
+    check(c->has_transaction && !c->result_ready);
+    for (uint32_t i = 0; i < c->transaction.recipient_count; i++) {
+        struct client_result *r = &c->transaction.recipients[i].result;
+        if (client_result_is_final(r))
+            continue;
+        check(client_result_is_final(&c->whole));
+        *r = c->whole;
+    }
+    c->result_ready = true;
+}
+
+/* Commands of a transaction ------------------------------------------------------------ */
+
+static uint32_t step_data(const struct client *c)
+{
+    return STEP_RCPT + c->transaction.recipient_count;
+}
+
+static uint32_t step_after(const struct client *c, uint32_t step)
+{
+    step++;
+    while (step >= STEP_RCPT && step < step_data(c) &&
+           c->transaction.recipients[step - STEP_RCPT].result.verdict != CLIENT_UNDECIDED)
+        step++;
+    return step;
+}
+
+static enum client_phase phase_of_step(const struct client *c, uint32_t step)
+{
+    check(step <= step_data(c));
+    if (step == STEP_RSET)
+        return CLIENT_RSET;
+    if (step == STEP_MAIL)
+        return CLIENT_MAIL;
+    return step < step_data(c) ? CLIENT_RCPT : CLIENT_DATA;
+}
+
+/* A failing put leaves the output marked as full: client_step sees it. */
+static void put_path(struct client *c, const char *verb, struct span path)
+{
+    (void)buffer_put_text(&c->output, verb);
+    (void)buffer_put(&c->output, path);
+    (void)buffer_put_text(&c->output, ">");
+}
+
+static void put_mail(struct client *c)
+{
+    const struct client_transaction *t = &c->transaction;
+    put_path(c, "MAIL FROM:<", t->reverse_path);
+    if (c->extensions.size)
+        (void)buffer_printf(&c->output, " SIZE=%llu", (unsigned long long)t->content_bytes);
+    if (c->extensions.eight_bit_mime && t->is_8bitmime)
+        (void)buffer_put_text(&c->output, " BODY=8BITMIME");
+    (void)buffer_put_text(&c->output, "\r\n");
+}
+
+static void put_step(struct client *c, uint32_t step)
+{
+    if (step == STEP_RSET) {
+        (void)buffer_put_text(&c->output, "RSET\r\n");
+    } else if (step == STEP_MAIL) {
+        put_mail(c);
+    } else if (step < step_data(c)) {
+        put_path(c, "RCPT TO:<", c->transaction.recipients[step - STEP_RCPT].path);
+        (void)buffer_put_text(&c->output, "\r\n");
+    } else {
+        (void)buffer_put_text(&c->output, "DATA\r\n");
+    }
+}
+
+/* RFC 2920 3.1: all in one go when the server has said PIPELINING; DATA ends such a group. */
+static bool may_put(const struct client *c)
+{
+    if (c->put > step_data(c) || client_result_is_final(&c->whole))
+        return false;
+    if (!c->extensions.pipelining && c->put != c->awaited)
+        return false;
+    return c->output.len + COMMAND_MAX <= CLIENT_OUTPUT_MAX && !c->output.full;
+}
+
+void transaction_put_commands(struct client *c)
+{
+    while (may_put(c)) {
+        put_step(c, c->put);
+        c->put = step_after(c, c->put);
+    }
+}
+
+/* The oldest command has its reply. The transaction is over when no other is under way and there
+ * is nobody left to send to. */
+static void advance(struct client *c)
+{
+    c->answers++;
+    c->awaited = step_after(c, c->awaited);
+    bool nobody_left =
+        client_result_is_final(&c->whole) || (c->awaited == step_data(c) && c->taken == 0);
+    if (c->awaited == c->put && nobody_left) {
+        client_enter(c, CLIENT_IDLE);
+        transaction_finish(c);
+        return;
+    }
+    transaction_put_commands(c);
+    client_enter(c, phase_of_step(c, c->awaited));
+}
+
+/* What would end or split a command line must never come out of an envelope, however it got
+   there. */
+static bool is_sendable(struct span path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.data[i] < ' ' || path.data[i] == 127)
+            return false;
+    }
+    return path.len <= ADDRESS_MAX;
+}
+
+/* In place of the server's answer to MAIL or RCPT. */
+static struct client_result refused_by_us(enum fault fault)
+{
+    return client_result_of_fault(CLIENT_MAIL, CLIENT_FAILED, fault);
+}
+
+static bool is_too_big(const struct client *c)
+{
+    const struct extensions *e = &c->extensions;
+    return e->size && e->size_max > 0 && c->transaction.content_bytes > e->size_max;
+}
+
+/* In IDLE. Refuses by itself what the server would refuse (RFC 1870 5). */
+void transaction_start(struct client *c)
+{
+    if (is_too_big(c))
+        transaction_decide_whole(c, refused_by_us(FAULT_TOO_BIG));
+    else if (!is_sendable(c->transaction.reverse_path))
+        transaction_decide_whole(c, refused_by_us(FAULT_SYNTAX));
+    bool nobody_left = step_after(c, STEP_MAIL) == step_data(c);
+    if (nobody_left || client_result_is_final(&c->whole)) {
+        transaction_finish(c);
+        return;
+    }
+    c->put = c->awaited = c->is_open ? STEP_RSET : STEP_MAIL;
+    transaction_put_commands(c);
+    client_enter(c, phase_of_step(c, c->awaited));
+}
+
+/* On a connection that has ended meanwhile. */
+static void finish_at_once(struct client *c)
+{
+    struct client_result why = c->outcome.trouble;
+    if (!client_result_is_final(&why))
+        why = client_result_of_fault(c->phase, CLIENT_DEFERRED, FAULT_CONNECTION_LOST);
+    transaction_decide_whole(c, client_result_deferred(why));
+    c->outcome.is_stale = !c->outcome.is_host_trouble && client_is_fault_of_host(why.fault);
+    c->outcome.in_doubt = false;
+    transaction_finish(c);
+}
+
+static void forget_transaction(struct client *c)
+{
+    c->put = c->awaited = STEP_MAIL;
+    c->taken = c->answers = 0;
+    c->lone_dot = c->content_wanted = false;
+    c->whole = (struct client_result){.verdict = CLIENT_UNDECIDED};
+    buffer_reset(&c->whole_text);
+    arena_reset(&c->texts);
+    c->last_text = (struct span){NULL, 0};
+}
+
+void client_begin(struct client *c, const struct client_transaction *t)
+{
+    check(!c->has_transaction && t->recipient_count > 0 && t->recipient_count < UINT32_MAX / 2);
+    forget_transaction(c);
+    c->transaction = *t;
+    c->has_transaction = true;
+    c->transactions++;
+    for (uint32_t i = 0; i < t->recipient_count; i++) {
+        struct client_recipient *r = &t->recipients[i];
+        r->result = is_sendable(r->path) ? (struct client_result){.verdict = CLIENT_UNDECIDED}
+                                         : refused_by_us(FAULT_SYNTAX);
+    }
+    if (c->phase == CLIENT_QUIT || c->phase == CLIENT_CLOSED) {
+        finish_at_once(c);
+        return;
+    }
+    c->outcome = (struct client_outcome){.trouble = {.verdict = CLIENT_UNDECIDED}};
+    if (c->phase == CLIENT_IDLE)
+        transaction_start(c);
+}
+
+/* Replies ------------------------------------------------------------------------------------- */
+
+static void on_rset(struct client *c, const struct reply *reply)
+{
+    if (reply->code / 100 != 2) {
+        client_end_by_nonsense(c, reply);
+        return;
+    }
+    c->is_open = false;
+    advance(c);
+}
+
+static void on_mail(struct client *c, const struct reply *reply)
+{
+    struct client_result r = client_result_of_reply(c->phase, reply);
+    if (r.fault != FAULT_NONE) {
+        client_end_by_nonsense(c, reply);
+        return;
+    }
+    if (r.verdict == CLIENT_DELIVERED)
+        c->is_open = true;
+    else
+        transaction_decide_whole(c, r);
+    advance(c);
+}
+
+/* Behind a refused MAIL the replies are only counted. */
+static void on_rcpt(struct client *c, const struct reply *reply)
+{
+    struct client_result r = client_result_of_reply(c->phase, reply);
+    struct client_result *kept = &c->transaction.recipients[c->awaited - STEP_RCPT].result;
+    if (r.fault != FAULT_NONE) {
+        client_end_by_nonsense(c, reply);
+        return;
+    }
+    if (r.verdict == CLIENT_DELIVERED) {
+        c->is_open = true;
+        c->taken++;
+        r.verdict = CLIENT_TAKEN;
+        r.text = (struct span){NULL, 0};
+    }
+    if (reply->code == 552) /* RFC 5321 4.5.3.1.10: too many recipients, as RFC 821 wrote it */
+        r = client_result_deferred(r);
+    if (!client_result_is_final(&c->whole)) {
+        r.text = keep_rcpt_text(c, r.text);
+        *kept = r;
+    }
+    advance(c);
+}
+
+static void on_data(struct client *c, const struct reply *reply)
+{
+    int class = reply->code / 100;
+    if (class == 4 || class == 5) {
+        if (c->taken > 0)
+            transaction_decide_whole(c, client_result_of_reply(c->phase, reply));
+        client_enter(c, CLIENT_IDLE);
+        transaction_finish(c);
+    } else if (class != 3) {
+        client_end_by_nonsense(c, reply);
+    } else if (c->taken == 0) {
+        /* RFC 2920 3.1: DATA was under way when the last recipient was refused; an empty message to
+           nobody is the way out. */
+        (void)buffer_put_text(&c->output, ".\r\n");
+        c->lone_dot = true;
+        client_enter(c, CLIENT_DOT);
+    } else if (client_result_is_final(&c->whole)) {
+        /* MAIL refused, RCPT and DATA taken: a dot would deliver an empty message. */
+        client_end_by_nonsense(c, reply);
+    } else {
+        c->content_wanted = true;
+        client_enter(c, CLIENT_CONTENT);
+    }
+}
+
+/* A server that has heard enough (552 in mid data): its word counts, but what it makes of the rest
+   of the content cannot be known. A 2xx before the end is no promise. */
+static void on_early_reply(struct client *c, const struct reply *reply)
+{
+    struct client_result r = client_result_of_reply(c->phase, reply);
+    if (r.verdict == CLIENT_DELIVERED || r.fault != FAULT_NONE) {
+        client_end_by_nonsense(c, reply);
+        return;
+    }
+    transaction_decide_whole(c, r);
+    client_end(c, r, CLIENT_CLOSED);
+    c->outcome.is_host_trouble = false;
+}
+
+static void on_dot(struct client *c, const struct reply *reply)
+{
+    struct client_result r = client_result_of_reply(c->phase, reply);
+    if (r.fault != FAULT_NONE) {
+        client_end_by_nonsense(c, reply);
+        return;
+    }
+    if (!c->lone_dot)
+        transaction_decide_whole(c, r);
+    c->is_open = false; /* RFC 5321 4.1.1.4: whatever the reply */
+    client_enter(c, CLIENT_IDLE);
+    transaction_finish(c);
+}
+
+void transaction_on_reply(struct client *c, const struct reply *reply)
+{
+    switch (c->phase) {
+    case CLIENT_RSET:
+        on_rset(c, reply);
+        break;
+    case CLIENT_MAIL:
+        on_mail(c, reply);
+        break;
+    case CLIENT_RCPT:
+        on_rcpt(c, reply);
+        break;
+    case CLIENT_DATA:
+        on_data(c, reply);
+        break;
+    case CLIENT_CONTENT:
+        on_early_reply(c, reply);
+        break;
+    case CLIENT_DOT:
+        on_dot(c, reply);
+        break;
+    case CLIENT_GREETING:
+    case CLIENT_EHLO:
+    case CLIENT_HELO:
+    case CLIENT_STARTTLS:
+    case CLIENT_SECURING:
+    case CLIENT_IDLE:
+    case CLIENT_QUIT:
+    case CLIENT_CLOSED:
+        check(false);
+        break;
+    }
+}
+
+bool transaction_in_envelope(const struct client *c)
+{
+    return c->phase >= CLIENT_RSET && c->phase <= CLIENT_DATA;
+}
