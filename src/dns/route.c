@@ -11,6 +11,11 @@
 
 #include "base/check.h"
 
+/* Before the key of a site: what other transports reach is another site. */
+static const char *const prefixes[] = {
+    [ROUTE_SMTP] = "", [ROUTE_LMTP] = "lmtp:", [ROUTE_LOCAL] = "local:"};
+#define PREFIX_MAX 6
+
 /* What a host adds to the site at the most, next to its name: a colon, a port, a comma. */
 #define PORT_TEXT_MAX 7
 
@@ -68,7 +73,7 @@ static struct room room_of(const struct route_host *const *hosts, uint32_t count
         if (hosts[i]->name.len == 0)
             room.site += ENDPOINT_TEXT_MAX;
     }
-    room.site++; /* snprintf's NUL */
+    room.site += PREFIX_MAX + 1; /* snprintf's NUL */
     return room;
 }
 
@@ -79,31 +84,35 @@ static struct span copy_lower(uint8_t *to, struct span s)
     return span_of(to, s.len);
 }
 
-static struct span write_site(char *text, size_t room, const struct route_host *const *hosts,
-                              uint32_t count)
+static size_t write_host(char *text, size_t room, const struct route_host *host)
 {
-    size_t len = 0;
+    char ip[ENDPOINT_TEXT_MAX];
+    int wrote;
+    if (host->name.len > 0)
+        wrote = snprintf(text, room, "%.*s:%u", SPAN_PRINT(host->name), (unsigned)port_of(host));
+    else
+        wrote = snprintf(text, room, "%.*s", SPAN_PRINT(endpoint_format(host->addresses[0], ip)));
+    check(wrote > 0 && (size_t)wrote < room);
+    return (size_t)wrote;
+}
+
+static struct span write_site(enum route_transport transport, char *text, size_t room,
+                              const struct route_host *const *hosts, uint32_t count)
+{
+    size_t len = strlen(prefixes[transport]);
+    memcpy(text, prefixes[transport], len);
     for (uint32_t i = 0; i < count; i++) {
-        const struct route_host *host = hosts[i];
-        char ip[ENDPOINT_TEXT_MAX];
-        int wrote;
-        if (i > 0 && compare_hosts(host, hosts[i - 1]) == 0)
+        if (i > 0 && compare_hosts(hosts[i], hosts[i - 1]) == 0)
             continue;
-        if (len > 0)
+        if (i > 0)
             text[len++] = ',';
-        if (host->name.len > 0)
-            wrote = snprintf(text + len, room - len, "%.*s:%u", SPAN_PRINT(host->name),
-                             (unsigned)port_of(host));
-        else
-            wrote = snprintf(text + len, room - len, "%.*s",
-                             SPAN_PRINT(endpoint_format(host->addresses[0], ip)));
-        check(wrote > 0 && (size_t)wrote < room - len);
-        len += (size_t)wrote;
+        len += write_host(text + len, room - len, hosts[i]);
     }
     return copy_lower((uint8_t *)text, span_of(text, len));
 }
 
-static struct route *build(const struct route_host **hosts, uint32_t count)
+static struct route *build(enum route_transport transport, const struct route_host **hosts,
+                           uint32_t count)
 {
     struct room room = room_of(hosts, count);
     struct route *r =
@@ -125,14 +134,16 @@ static struct route *build(const struct route_host **hosts, uint32_t count)
         names += hosts[i]->name.len;
     }
     qsort(hosts, count, sizeof(struct route_host *), by_name);
-    r->site = write_site((char *)names, room.site, hosts, count);
+    r->transport = transport;
+    r->site = write_site(transport, (char *)names, room.site, hosts, count);
     r->hosts = copies;
     r->host_count = count;
     atomic_init(&r->references, 1);
     return r;
 }
 
-struct route *route_new(const struct route_host *hosts, uint32_t count)
+struct route *route_new_by(enum route_transport transport, enum route_tls tls,
+                           const struct route_host *hosts, uint32_t count)
 {
     const struct route_host **used = calloc(count == 0 ? 1 : count, sizeof *used);
     if (used == NULL)
@@ -141,8 +152,39 @@ struct route *route_new(const struct route_host *hosts, uint32_t count)
     for (uint32_t i = 0; i < count; i++)
         if (hosts[i].address_count > 0)
             used[used_count++] = &hosts[i];
-    struct route *r = used_count == 0 ? NULL : build(used, used_count);
+    struct route *r = used_count == 0 ? NULL : build(transport, used, used_count);
+    if (r != NULL)
+        r->tls = tls;
     free(used);
+    return r;
+}
+
+struct route *route_new(const struct route_host *hosts, uint32_t count)
+{
+    return route_new_by(ROUTE_SMTP, ROUTE_TLS_MAY, hosts, count);
+}
+
+struct route *route_new_to_path(enum route_transport transport, struct span path)
+{
+    check(path.len > 0 && transport != ROUTE_SMTP);
+    size_t prefix_len = strlen(prefixes[transport]);
+    struct route *r = calloc(1, sizeof *r + sizeof(struct route_host) + sizeof(struct endpoint) +
+                                    prefix_len + path.len);
+    if (r == NULL)
+        return NULL;
+    struct route_host *host = (struct route_host *)(r + 1);
+    struct endpoint *address = (struct endpoint *)(host + 1);
+    uint8_t *text = (uint8_t *)(address + 1);
+    memcpy(text, prefixes[transport], prefix_len);
+    memcpy(text + prefix_len, path.data, path.len);
+    r->transport = transport;
+    r->tls = ROUTE_TLS_NEVER;
+    r->site = span_of(text, prefix_len + path.len);
+    r->socket_path = span_skip(r->site, prefix_len);
+    *host = (struct route_host){.name = r->socket_path, .address_count = 1, .addresses = address};
+    r->hosts = host;
+    r->host_count = 1;
+    atomic_init(&r->references, 1);
     return r;
 }
 

@@ -74,6 +74,41 @@ static void site_of_addresses(void **state)
     route_release(r);
 }
 
+static void transports_have_sites_of_their_own(void **state)
+{
+    (void)state;
+    struct endpoint a[] = {at("192.0.2.9:24")};
+    struct route_host hosts[] = {host("Store.example", 0, a, 1)};
+    struct route *r = route_new_by(ROUTE_LMTP, ROUTE_TLS_MUST, hosts, 1);
+    expect_span(r->site, SPAN("lmtp:store.example:24"));
+    assert_int_equal(r->transport, ROUTE_LMTP);
+    assert_int_equal(r->tls, ROUTE_TLS_MUST);
+    assert_int_equal(r->socket_path.len, 0);
+    route_release(r);
+    r = route_new(hosts, 1);
+    expect_span(r->site, SPAN("store.example:24"));
+    assert_int_equal(r->transport, ROUTE_SMTP);
+    assert_int_equal(r->tls, ROUTE_TLS_MAY);
+    route_release(r);
+    assert_null(route_new_by(ROUTE_LMTP, ROUTE_TLS_MAY, hosts, 0));
+}
+
+static void path_is_a_host_without_address(void **state)
+{
+    (void)state;
+    struct route *r = route_new_to_path(ROUTE_LMTP, SPAN("/run/Dovecot/lmtp"));
+    expect_span(r->site, SPAN("lmtp:/run/Dovecot/lmtp"));
+    expect_span(r->socket_path, SPAN("/run/Dovecot/lmtp"));
+    assert_int_equal(r->host_count, 1);
+    expect_span(r->hosts[0].name, SPAN("/run/Dovecot/lmtp"));
+    assert_int_equal(r->hosts[0].address_count, 1);
+    assert_int_equal(r->hosts[0].addresses[0].family, 0);
+    route_release(r);
+    r = route_new_to_path(ROUTE_LOCAL, SPAN("x"));
+    expect_span(r->site, SPAN("local:x"));
+    route_release(r);
+}
+
 static void longest_names_fit(void **state)
 {
     (void)state;
@@ -101,9 +136,13 @@ static void nothing_to_go_to(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sorts_and_copies),  cmocka_unit_test(site_is_the_same_for_the_same_set),
-        cmocka_unit_test(site_of_addresses), cmocka_unit_test(longest_names_fit),
+        cmocka_unit_test(sorts_and_copies),
+        cmocka_unit_test(site_is_the_same_for_the_same_set),
+        cmocka_unit_test(site_of_addresses),
+        cmocka_unit_test(longest_names_fit),
         cmocka_unit_test(nothing_to_go_to),
+        cmocka_unit_test(transports_have_sites_of_their_own),
+        cmocka_unit_test(path_is_a_host_without_address),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
