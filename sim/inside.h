@@ -9,6 +9,7 @@
 #include "sim/world.h"
 
 #define MACHINE_ADDRESSES_MAX 8
+#define MACHINE_PATHS_MAX     4
 
 /* Something that happens at a time. It belongs to the queue until `fire` (or `drop`, when the
    simulation ends before) takes it. */
@@ -36,12 +37,20 @@ struct partition {
     const struct machine *other;
 };
 
+/* A Unix socket: who connects to it is connected to `to`. */
+struct socket_path {
+    const char *path;
+    struct endpoint to;
+};
+
 struct machine {
     struct list node; /* in sim.machines */
     struct sim *sim;
     const char *name;
     struct endpoint addresses[MACHINE_ADDRESSES_MAX];
     size_t address_count;
+    struct socket_path paths[MACHINE_PATHS_MAX];
+    size_t path_count;
     int64_t wall_offset_ms;
     uint16_t next_port;
     int next_descriptor;

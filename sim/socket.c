@@ -137,6 +137,22 @@ enum fault socket_connect(struct loop *l, struct endpoint to, struct endpoint so
     return FAULT_NONE;
 }
 
+enum fault socket_connect_path(struct loop *l, struct span path, const struct socket_events *events,
+                               void *context, struct socket **socket_out)
+{
+    const struct machine *m = l->world->machine;
+    for (size_t i = 0; i < m->path_count; i++) {
+        if (!span_equal(path, span_text(m->paths[i].path)))
+            continue;
+        enum fault fault = socket_connect(l, m->paths[i].to, (struct endpoint){.family = 0}, events,
+                                          context, socket_out);
+        if (fault == FAULT_NONE)
+            (*socket_out)->peer = (struct endpoint){.family = 0};
+        return fault;
+    }
+    return FAULT_UNREACHABLE;
+}
+
 static bool has_more(const struct socket *s)
 {
     const struct side *side = s->side;

@@ -245,6 +245,12 @@ void machine_address(struct machine *m, struct endpoint address)
     m->addresses[m->address_count++] = address;
 }
 
+void machine_socket_path(struct machine *m, const char *path, struct endpoint to)
+{
+    check(m->path_count < MACHINE_PATHS_MAX);
+    m->paths[m->path_count++] = (struct socket_path){path, to};
+}
+
 bool machine_owns(const struct machine *m, struct endpoint address)
 {
     address.port = 0;

@@ -70,6 +70,8 @@ enum sim_stop sim_run_until(struct sim *s, int64_t until_us);
 /* A machine with one address to begin with. Names and paths must outlive it. */
 struct machine *machine_new(struct sim *s, const char *name, struct endpoint address);
 void machine_address(struct machine *m, struct endpoint address);
+/* A Unix socket of the machine: who connects to it is connected to `to`, on any machine. */
+void machine_socket_path(struct machine *m, const char *path, struct endpoint to);
 /* A descriptor that listens on the port, as a supervisor would pass it: it outlives every life of
    the machine, and connections wait in it while nobody accepts. For socket_listen_on. */
 int machine_descriptor(struct machine *m, uint16_t port);

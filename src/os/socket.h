@@ -15,6 +15,7 @@
 
 #define SOCKET_READ_BYTES (64 * 1024)
 #define SOCKET_PARTS_MAX  64
+#define SOCKET_PATH_MAX   107 /* unix(7) */
 
 /* IPv4, IPv6 or neither. A value. */
 struct endpoint {
@@ -69,6 +70,11 @@ void socket_listen_pause(struct socket *s, bool pause);
 must_use enum fault socket_connect(struct loop *l, struct endpoint to, struct endpoint source,
                                    const struct socket_events *events, void *context,
                                    struct socket **socket_out);
+/* The same to a Unix stream socket; the peer's family is 0. A path that is empty, has a NUL or is
+ * longer than SOCKET_PATH_MAX is UNREACHABLE. */
+must_use enum fault socket_connect_path(struct loop *l, struct span path,
+                                        const struct socket_events *events, void *context,
+                                        struct socket **socket_out);
 void socket_adopt(struct socket *s, const struct socket_events *events, void *context);
 
 /* Back-pressure: a paused socket reads nothing and gives no on_bytes, nor on_end, but for a break

@@ -185,6 +185,13 @@ enum fault link_connect(struct link *w, struct loop *l, struct endpoint to, stru
     return socket_connect(l, to, source, &socket_events, w, &w->socket);
 }
 
+enum fault link_connect_path(struct link *w, struct loop *l, struct span path,
+                             const struct link_events *events, void *context)
+{
+    begin(w, l, events, context);
+    return socket_connect_path(l, path, &socket_events, w, &w->socket);
+}
+
 bool link_is_open(const struct link *w)
 {
     return w->socket != NULL;

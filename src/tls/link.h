@@ -48,6 +48,9 @@ void link_adopt(struct link *w, struct loop *l, struct socket *s, const struct l
 must_use enum fault link_connect(struct link *w, struct loop *l, struct endpoint to,
                                  struct endpoint source, const struct link_events *events,
                                  void *context);
+/* The same to a Unix socket. */
+must_use enum fault link_connect_path(struct link *w, struct loop *l, struct span path,
+                                      const struct link_events *events, void *context);
 bool link_is_open(const struct link *w); /* there is a socket */
 
 /* From now on TLS. Takes the stream. Nothing may be being sent. */

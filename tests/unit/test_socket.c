@@ -6,10 +6,12 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -547,6 +549,67 @@ static void a_socketpair(void **state)
     poll_until(&near.ends, 1);
 }
 
+/* To a Unix socket: connected, bytes both ways, its end; nobody there, no such path, no
+           path. */
+static void connects_to_a_path(void **state)
+{
+    (void)state;
+    char path[64];
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(path, sizeof path, "/tmp/postrider-socket-%ld", (long)getpid());
+    memcpy(address.sun_path, path, strlen(path));
+    (void)unlink(path);
+    int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(server, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(socket_connect_path(loop, span_text(path), &events, &near, &near.socket),
+                     FAULT_NONE);
+    poll_until(&near.connects, 1); /* it does not listen yet */
+    assert_int_equal(near.connect_fault, FAULT_CONNECT_REFUSED);
+    close_end(&near);
+    assert_int_equal(listen(server, 5), 0);
+    assert_int_equal(socket_connect_path(loop, span_text(path), &events, &near, &near.socket),
+                     FAULT_NONE);
+    assert_int_equal(near.connects, 1); /* never from inside the call */
+    poll_until(&near.connects, 2);
+    assert_int_equal(near.connect_fault, FAULT_NONE);
+    assert_int_equal(socket_peer(near.socket).family, 0);
+    int peer = accept(server, NULL, NULL);
+    assert_int_equal(write(peer, "220 x\r\n", 7), 7);
+    receive(&near, 7);
+    assert_int_equal(send_bytes(&near, "LHLO", 4), SEND_DONE);
+    char bytes[8];
+    assert_int_equal(read(peer, bytes, sizeof bytes), 4);
+    close(peer);
+    poll_until(&near.ends, 1);
+    assert_int_equal(near.end_fault, FAULT_NONE);
+    close(server);
+    (void)unlink(path);
+}
+
+static void expect_no_path(struct span path, bool is_refused_at_once)
+{
+    int before = near.connects;
+    enum fault fault = socket_connect_path(loop, path, &events, &near, &near.socket);
+    assert_int_equal(fault, is_refused_at_once ? FAULT_UNREACHABLE : FAULT_NONE);
+    if (is_refused_at_once)
+        return;
+    poll_until(&near.connects, before + 1);
+    assert_int_equal(near.connect_fault, FAULT_UNREACHABLE);
+    close_end(&near);
+}
+
+static void paths_that_lead_nowhere(void **state)
+{
+    (void)state;
+    static char longest[SOCKET_PATH_MAX + 1];
+    memset(longest, 'x', sizeof longest);
+    expect_no_path(SPAN(""), true);
+    expect_no_path(SPAN("/tmp/a\0b"), true);
+    expect_no_path(span_of(longest, sizeof longest), true);
+    expect_no_path(span_of(longest, sizeof longest - 1), false);
+    expect_no_path(SPAN("/tmp/postrider-nobody-is-here/lmtp"), false);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -569,6 +632,8 @@ int main(void)
         TEST(survives_without_descriptors),
         TEST(a_shared_listener),
         TEST(a_socketpair),
+        TEST(connects_to_a_path),
+        TEST(paths_that_lead_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

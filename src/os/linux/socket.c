@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/uio.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "os/address.h"
@@ -90,11 +91,33 @@ static enum fault bind_source(int descriptor, struct endpoint source)
                                                                    : connect_fault(errno);
 }
 
+/* The descriptor is given away, whatever becomes of it. */
+static enum fault connect_by(struct loop *l, int descriptor, const struct sockaddr *address,
+                             socklen_t len, struct endpoint to, const struct socket_events *events,
+                             void *context, struct socket **socket_out)
+{
+    check(events->on_connect != NULL);
+    loop_count(&l->counts.connects, 1);
+    enum fault refused = FAULT_NONE;
+    if (connect(descriptor, address, len) != 0 && errno != EINPROGRESS && errno != EINTR)
+        refused = connect_fault(errno);
+    struct socket *s;
+    enum fault fault = connection_begin(l, descriptor, CONNECTING, to, &s);
+    if (fault != FAULT_NONE)
+        return fault;
+    s->events = events;
+    s->context = context;
+    s->broken = refused;
+    if (refused != FAULT_NONE)
+        watch_again(l, &s->watch);
+    *socket_out = s;
+    return FAULT_NONE;
+}
+
 enum fault socket_connect(struct loop *l, struct endpoint to, struct endpoint source,
                           const struct socket_events *events, void *context,
                           struct socket **socket_out)
 {
-    check(events->on_connect != NULL);
     struct sockaddr_storage address;
     socklen_t len = address_encode(to, &address);
     int descriptor =
@@ -107,22 +130,22 @@ enum fault socket_connect(struct loop *l, struct endpoint to, struct endpoint so
         return fault;
     }
     set_no_delay(descriptor);
-    loop_count(&l->counts.connects, 1);
-    enum fault refused = FAULT_NONE;
-    if (connect(descriptor, (struct sockaddr *)&address, len) != 0 && errno != EINPROGRESS &&
-        errno != EINTR)
-        refused = connect_fault(errno);
-    struct socket *s;
-    fault = connection_begin(l, descriptor, CONNECTING, to, &s);
-    if (fault != FAULT_NONE)
-        return fault;
-    s->events = events;
-    s->context = context;
-    s->broken = refused;
-    if (refused != FAULT_NONE)
-        watch_again(l, &s->watch);
-    *socket_out = s;
-    return FAULT_NONE;
+    return connect_by(l, descriptor, (struct sockaddr *)&address, len, to, events, context,
+                      socket_out);
+}
+
+enum fault socket_connect_path(struct loop *l, struct span path, const struct socket_events *events,
+                               void *context, struct socket **socket_out)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (path.len == 0 || path.len > SOCKET_PATH_MAX || span_find_byte(path, 0, 0) < path.len)
+        return FAULT_UNREACHABLE;
+    memcpy(address.sun_path, path.data, path.len);
+    int descriptor = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (descriptor < 0)
+        return connect_fault(errno);
+    return connect_by(l, descriptor, (struct sockaddr *)&address, sizeof address,
+                      (struct endpoint){.family = 0}, events, context, socket_out);
 }
 
 enum fault socket_of_descriptor(struct loop *l, int descriptor, const struct socket_events *events,
