@@ -3,8 +3,8 @@
  * each recipient gets exactly one result, the same for every split; DELIVERED needs a final dot and
  * a 2xx behind it.
  *
- * The first bytes of an input: size of the pieces; recipients, 8-bit and a bad path; where the
- * connection is lost; how many bytes come between 354 and the final dot. The rest is what the
+ * The first bytes of an input: size of the pieces; recipients, 8-bit, a bad path, TLS, LMTP; where
+ * the connection is lost; how many bytes come between 354 and the final dot. The rest is what the
  * server says.
  */
 #include "base/buffer.h"
@@ -158,8 +158,9 @@ static void run_in_pieces(const uint8_t *data, size_t size, size_t piece, struct
     p.count = 1 + data[1] % RECIPIENTS_MAX;
     p.is_8bit = (data[1] & 8) != 0;
     p.has_bad_path = (data[1] & 16) != 0;
-    if ((data[1] & 32) != 0)
-        client_wish_tls(p.client);
+    client_speak(p.client, (struct client_manner){.wishes_tls = (data[1] & 32) != 0,
+                                                  .is_lmtp = (data[1] & 64) != 0,
+                                                  .needs_tls = (data[1] & 128) != 0});
     p.lost_at = data[2] == 255 ? SIZE_MAX : (size_t)data[2] * 4;
     p.dot_delay = data[3];
     p.dot_at = SIZE_MAX;

@@ -24,7 +24,10 @@ static enum fault connect_to(struct connection *c, struct endpoint peer)
     struct endpoint source = peer.family == 6 ? s->source_ipv6 : s->source_ipv4;
     c->peer = peer;
     deliverer_count(&c->deliverer->counters.connections, 1);
-    enum fault fault = link_connect(&c->link, connection_loop(c), peer, source, &events, c);
+    enum fault fault = peer.family == 0
+                           ? link_connect_path(&c->link, connection_loop(c),
+                                               c->delivery->route->socket_path, &events, c)
+                           : link_connect(&c->link, connection_loop(c), peer, source, &events, c);
     if (fault != FAULT_NONE)
         return fault;
     deliverer_count(&c->deliverer->counters.connections_open, 1);
@@ -56,6 +59,17 @@ void conversation_try_next(struct connection *c)
     connection_finish(c, c->trouble_fault);
 }
 
+static struct client_manner manner_for(const struct connection *c)
+{
+    const struct route *route = c->delivery->route;
+    bool is_given_up = endpoint_equal(c->peer, c->clear_peer);
+    return (struct client_manner){
+        .is_lmtp = route->transport == ROUTE_LMTP,
+        .wishes_tls = route->tls == ROUTE_TLS_MAY && !is_given_up,
+        .needs_tls = route->tls == ROUTE_TLS_MUST,
+    };
+}
+
 static void on_connect(void *context, enum fault fault)
 {
     struct connection *c = context;
@@ -64,8 +78,8 @@ static void on_connect(void *context, enum fault fault)
         c->client = client_new(&d->limits, d->settings->hostname);
         if (c->client == NULL)
             fault = FAULT_NO_MEMORY;
-        else if (!endpoint_equal(c->peer, c->clear_peer))
-            client_wish_tls(c->client);
+        else
+            client_speak(c->client, manner_for(c));
     }
     if (fault == FAULT_NONE) {
         conversation_begin(c);

@@ -14,6 +14,8 @@ static struct span format_remote(struct connection *c)
     const struct route_host *host =
         &c->delivery->route->hosts[c->attempts[c->attempt_next - 1].host];
     char text[ENDPOINT_TEXT_MAX];
+    if (c->peer.family == 0) /* a Unix socket: its path */
+        return arena_copy(&c->delivery->arena, host->name);
     struct span ip = endpoint_format_ip(c->peer, text);
     if (host->name.len == 0)
         return arena_printf(&c->delivery->arena, "[%.*s]", SPAN_PRINT(ip));
@@ -51,7 +53,7 @@ static struct delivery_result result_of(struct connection *c, const struct clien
     return (struct delivery_result){
         .end = end_of(r->verdict),
         .is_reply = has_reply,
-        .in_doubt = in_doubt && is_waiting && r->phase == CLIENT_DOT,
+        .in_doubt = in_doubt && is_waiting && r->phase == CLIENT_DOT && r->fault != FAULT_NONE,
         .fault = has_reply || r->fault != FAULT_NONE ? r->fault : FAULT_UNKNOWN,
         .text = text,
         .remote = remote,

@@ -13,7 +13,7 @@ static const uint16_t moves[] = {
     [CLIENT_GREETING] = BIT(EHLO) | BIT(QUIT) | BIT(CLOSED),
     [CLIENT_EHLO] = BIT(HELO) | BIT(STARTTLS) | BIT(IDLE) | BIT(QUIT) | BIT(CLOSED),
     [CLIENT_HELO] = BIT(IDLE) | BIT(QUIT) | BIT(CLOSED),
-    [CLIENT_STARTTLS] = BIT(SECURING) | BIT(IDLE) | BIT(CLOSED),
+    [CLIENT_STARTTLS] = BIT(SECURING) | BIT(IDLE) | BIT(QUIT) | BIT(CLOSED),
     [CLIENT_SECURING] = BIT(EHLO) | BIT(CLOSED),
     [CLIENT_IDLE] = BIT(RSET) | BIT(MAIL) | BIT(QUIT) | BIT(CLOSED),
     [CLIENT_RSET] = BIT(MAIL) | BIT(CLOSED),
@@ -76,7 +76,8 @@ bool client_is_fault_of_host(enum fault fault)
 {
     return fault == FAULT_NONE || fault == FAULT_PROTOCOL || fault == FAULT_TIMEOUT ||
            fault == FAULT_CONNECTION_LOST || fault == FAULT_UNREACHABLE ||
-           fault == FAULT_CONNECT_TIMEOUT || fault == FAULT_CONNECT_REFUSED;
+           fault == FAULT_CONNECT_TIMEOUT || fault == FAULT_CONNECT_REFUSED ||
+           fault == FAULT_NO_TLS || fault == FAULT_TLS_FAILED || fault == FAULT_UNVERIFIED;
 }
 
 /* No further transaction here; the one under way is over. `next` is QUIT or CLOSED. */
@@ -141,34 +142,63 @@ void client_quit(struct client *c)
 
 /* Replies ------------------------------------------------------------------------------------- */
 
+static void say_hello(struct client *c)
+{
+    (void)buffer_printf(&c->output, "%s %s\r\n", c->manner.is_lmtp ? "LHLO" : "EHLO", c->hostname);
+    client_enter(c, CLIENT_EHLO);
+}
+
 static void on_greeting(struct client *c, const struct reply *reply)
 {
     int class = reply->code / 100;
-    if (class == 2) {
-        (void)buffer_printf(&c->output, "EHLO %s\r\n", c->hostname);
-        client_enter(c, CLIENT_EHLO);
-    } else if (class == 4 || class == 5) {
+    if (class == 2)
+        say_hello(c);
+    else if (class == 4 || class == 5)
         refused_by_host(c, reply);
-    } else {
+    else
         client_end_by_nonsense(c, reply);
+}
+
+/* It will be no better: only QUIT is said in clear. */
+static void refuse_without_tls(struct client *c, const struct reply *reply)
+{
+    struct client_result why = client_result_of_fault(c->phase, CLIENT_DEFERRED, FAULT_NO_TLS);
+    if (reply->code / 100 != 2) {
+        why.code = reply->code;
+        why.text = reply->text;
+    }
+    (void)buffer_put_text(&c->output, "QUIT\r\n");
+    client_end(c, why, CLIENT_QUIT);
+}
+
+static void become_idle(struct client *c)
+{
+    client_enter(c, CLIENT_IDLE);
+    if (c->has_transaction)
+        transaction_start(c);
+}
+
+static void on_welcome(struct client *c, const struct reply *reply)
+{
+    c->is_esmtp = c->phase == CLIENT_EHLO;
+    if (c->manner.wishes_tls && c->extensions.starttls && !c->is_secure) {
+        (void)buffer_put_text(&c->output, "STARTTLS\r\n");
+        client_enter(c, CLIENT_STARTTLS);
+    } else if (c->manner.needs_tls && !c->is_secure) {
+        refuse_without_tls(c, reply);
+    } else {
+        become_idle(c);
     }
 }
 
 static void on_hello(struct client *c, const struct reply *reply)
 {
     int class = reply->code / 100;
-    bool was_ehlo = c->phase == CLIENT_EHLO;
     if (class != 2)
         c->extensions = (struct extensions){.size_max = 0};
-    if (class == 2 && was_ehlo && c->wishes_tls && c->extensions.starttls && !c->is_secure) {
-        (void)buffer_put_text(&c->output, "STARTTLS\r\n");
-        client_enter(c, CLIENT_STARTTLS);
-    } else if (class == 2) {
-        c->is_esmtp = was_ehlo;
-        client_enter(c, CLIENT_IDLE);
-        if (c->has_transaction)
-            transaction_start(c);
-    } else if (class == 5 && was_ehlo) {
+    if (class == 2) {
+        on_welcome(c, reply);
+    } else if (class == 5 && c->phase == CLIENT_EHLO && !c->manner.is_lmtp) {
         /* RFC 5321 3.2: a server of RFC 821. */
         (void)buffer_printf(&c->output, "HELO %s\r\n", c->hostname);
         client_enter(c, CLIENT_HELO);
@@ -182,22 +212,22 @@ static void on_hello(struct client *c, const struct reply *reply)
 static void on_starttls(struct client *c, const struct reply *reply)
 {
     int class = reply->code / 100;
-    if (reply->code == 220) {
+    if (reply->code == 220)
         client_enter(c, CLIENT_SECURING);
-    } else if (class == 4 || class == 5) {
-        c->is_esmtp = true;
-        client_enter(c, CLIENT_IDLE);
-        if (c->has_transaction)
-            transaction_start(c);
-    } else {
+    else if (class != 4 && class != 5)
         client_end_by_nonsense(c, reply);
-    }
+    else if (c->manner.needs_tls)
+        refuse_without_tls(c, reply);
+    else
+        become_idle(c);
 }
 
 static void on_reply(struct client *c, const struct reply *reply)
 {
     c->progress++;
-    if (reply->code == 421 && c->phase != CLIENT_QUIT) { /* RFC 5321 3.8: to any command */
+    bool is_of_one = c->manner.is_lmtp && c->phase == CLIENT_DOT;
+    if (reply->code == 421 && c->phase != CLIENT_QUIT && !is_of_one) {
+        /* RFC 5321 3.8: to any command */
         client_end(c, client_result_of_reply(c->phase, reply), CLIENT_CLOSED);
         return;
     }
@@ -303,10 +333,11 @@ enum client_want client_step(struct client *c, struct span input, size_t *used_o
     return want;
 }
 
-void client_wish_tls(struct client *c)
+void client_speak(struct client *c, struct client_manner manner)
 {
     check(c->phase == CLIENT_GREETING);
-    c->wishes_tls = true;
+    c->manner = manner;
+    c->manner.wishes_tls = manner.wishes_tls || manner.needs_tls;
 }
 
 void client_secured(struct client *c)
@@ -316,8 +347,7 @@ void client_secured(struct client *c)
     c->extensions = (struct extensions){.size_max = 0};
     reply_reader_fini(&c->replies);
     reply_reader_init(&c->replies);
-    (void)buffer_printf(&c->output, "EHLO %s\r\n", c->hostname);
-    client_enter(c, CLIENT_EHLO);
+    say_hello(c);
 }
 
 bool client_is_secure(const struct client *c)
@@ -330,7 +360,7 @@ bool client_content_end(struct client *c)
     if (c->phase != CLIENT_CONTENT)
         return false;
     check(!c->content_wanted);
-    client_enter(c, CLIENT_DOT);
+    transaction_await_verdict(c);
     return true;
 }
 

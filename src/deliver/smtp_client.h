@@ -1,18 +1,21 @@
 /*
- * smtp_client: the client's side of an SMTP connection, as a machine that does no I/O: any number
- * of transactions, one after the other.
+ * smtp_client: the client's side of an SMTP or LMTP connection, as a machine that does no I/O: any
+ * number of transactions, one after the other.
  *
  * Takes bytes; gives commands and says what it wants done. It owns its commands, the reply that has
  * come in part and the texts of the results; the envelope is its owner's, the content is never
  * seen here. Never believes a byte; never logs; whatever the server says at whatever moment, each
  * recipient gets exactly one result, and DELIVERED only for a final 2xx that was read. One worker's
  * thread. RFC 3207 STARTTLS, RFC 5321 (order of commands 4.1.4, replies 4.2, 4.3), 1870 SIZE, 2920
- * PIPELINING, 6152 8BITMIME.
+ * PIPELINING, 6152 8BITMIME, 2033 LMTP.
  *
  *   EHLO --> STARTTLS --220--> SECURING --secured--> EHLO (only if wished, and offered)
  *   GREETING --> EHLO [--> HELO] --> IDLE --begin--> [RSET -->] MAIL --> RCPT… --> DATA --354-->
  *   CONTENT --content_end--> DOT --> IDLE             refusals, nobody left -----> IDLE
  *   IDLE --quit--> QUIT --> CLOSED                     421, loss, nonsense -----> CLOSED
+ *
+ * LMTP says LHLO for EHLO, and gets a reply for each recipient it took after the dot: DOT is left
+ * with the last of them; what is lost before leaves only those without a reply in doubt.
  *
  * The phase is that of the oldest command without a reply; with PIPELINING later ones are under
  * way already. Of the server is known in IDLE: what it offers; from DATA on: whom it takes.
@@ -62,8 +65,8 @@ struct client_outcome {
                              the owner's to know; result.code has it) */
     bool is_stale;        /* a kept connection was gone, or useless, before it did anything for this
                              transaction: try at once on a new one, no trouble is proved */
-    bool in_doubt; /* the final dot is out and no reply was understood: what is DEFERRED in DOT
-                      may have been delivered (RFC 1047) */
+    bool in_doubt; /* the final dot is out and no reply was understood: what is DEFERRED in DOT by
+                      a fault, without a reply, may have been delivered (RFC 1047) */
     struct client_result trouble; /* why the connection is at its end; UNDECIDED: it is well, or
                                      was ended by client_quit */
 };
@@ -121,9 +124,16 @@ must_use bool client_content_end(struct client *c);
  */
 void client_lost(struct client *c, enum fault fault);
 
-/* Before the first step: use STARTTLS where it is offered (RFC 3207); a server that offers it and
- * then refuses is talked to in clear (RFC 7435). */
-void client_wish_tls(struct client *c);
+struct client_manner {
+    bool is_lmtp;    /* RFC 2033 */
+    bool wishes_tls; /* STARTTLS where it is offered (RFC 3207); a server that offers it and then
+                        refuses is talked to in clear (RFC 7435) */
+    bool needs_tls;  /* one that does not give it is no use: NO_TLS; nothing of a message is said in
+                        clear. Implies wishes_tls */
+};
+
+/* Before the first step; without it SMTP in clear. */
+void client_speak(struct client *c, struct client_manner manner);
 /* The connection is under TLS now: what the server has said before is forgotten, EHLO comes again.
  * After WANT_TLS. */
 void client_secured(struct client *c);

@@ -23,7 +23,8 @@ struct client {
     struct buffer output;
     struct extensions extensions;
     bool is_esmtp;
-    bool wishes_tls, is_secure;
+    struct client_manner manner;
+    bool is_secure;
     bool is_open; /* the server holds a transaction that RSET or a final dot has to end */
     uint32_t transactions;
 
@@ -34,6 +35,7 @@ struct client {
     struct client_transaction transaction;
     uint32_t put, awaited;
     uint32_t taken;             /* RCPTs with a 2xx */
+    uint32_t confirmed;         /* LMTP, DOT: the recipient whose reply is the next */
     uint32_t answers;           /* replies that brought this transaction forward */
     struct client_result whole; /* for everybody who has nothing of his own, once decided */
     struct buffer whole_text;
@@ -63,6 +65,8 @@ void transaction_finish(struct client *c);
 void transaction_put_commands(struct client *c);
 /* In a phase from RSET to DOT. */
 void transaction_on_reply(struct client *c, const struct reply *reply);
+/* The final dot is out. */
+void transaction_await_verdict(struct client *c);
 bool transaction_in_envelope(const struct client *c);
 
 #endif

@@ -198,7 +198,7 @@ static void finish_at_once(struct client *c)
 static void forget_transaction(struct client *c)
 {
     c->put = c->awaited = STEP_MAIL;
-    c->taken = c->answers = 0;
+    c->taken = c->answers = c->confirmed = 0;
     c->lone_dot = c->content_wanted = false;
     c->whole = (struct client_result){.verdict = CLIENT_UNDECIDED};
     buffer_reset(&c->whole_text);
@@ -287,6 +287,9 @@ static void on_data(struct client *c, const struct reply *reply)
         transaction_finish(c);
     } else if (class != 3) {
         client_end_by_nonsense(c, reply);
+    } else if (c->taken == 0 && c->manner.is_lmtp) {
+        /* RFC 2033 4.2: not after a 503 for want of recipients; nobody would answer a dot. */
+        client_end_by_nonsense(c, reply);
     } else if (c->taken == 0) {
         /* RFC 2920 3.1: DATA was under way when the last recipient was refused; an empty message to
            nobody is the way out. */
@@ -316,6 +319,49 @@ static void on_early_reply(struct client *c, const struct reply *reply)
     c->outcome.is_host_trouble = false;
 }
 
+static uint32_t next_taken(const struct client *c, uint32_t from)
+{
+    const struct client_transaction *t = &c->transaction;
+    while (from < t->recipient_count && t->recipients[from].result.verdict != CLIENT_TAKEN)
+        from++;
+    return from;
+}
+
+void transaction_await_verdict(struct client *c)
+{
+    c->confirmed = next_taken(c, 0);
+    client_enter(c, CLIENT_DOT);
+}
+
+static void finish_in_idle(struct client *c)
+{
+    c->is_open = false; /* RFC 5321 4.1.1.4: whatever the reply */
+    client_enter(c, CLIENT_IDLE);
+    transaction_finish(c);
+}
+
+/* RFC 2033 4.2: in the order of RCPT, one for each that was taken. A 421 is the reply for one; the
+   server, which closes with it, has said nothing about the others. */
+static void on_dot_of_one(struct client *c, const struct reply *reply)
+{
+    struct client_result r = client_result_of_reply(c->phase, reply);
+    struct client_result *own = &c->transaction.recipients[c->confirmed].result;
+    if (r.fault != FAULT_NONE) {
+        client_end_by_nonsense(c, reply);
+        return;
+    }
+    *own = r;
+    own->text = keep_rcpt_text(c, r.text);
+    c->confirmed = next_taken(c, c->confirmed + 1);
+    bool is_last = c->confirmed == c->transaction.recipient_count;
+    if (reply->code == 421 && is_last)
+        client_end(c, r, CLIENT_CLOSED);
+    else if (reply->code == 421)
+        client_lost(c, FAULT_CONNECTION_LOST);
+    else if (is_last)
+        finish_in_idle(c);
+}
+
 static void on_dot(struct client *c, const struct reply *reply)
 {
     struct client_result r = client_result_of_reply(c->phase, reply);
@@ -325,9 +371,7 @@ static void on_dot(struct client *c, const struct reply *reply)
     }
     if (!c->lone_dot)
         transaction_decide_whole(c, r);
-    c->is_open = false; /* RFC 5321 4.1.1.4: whatever the reply */
-    client_enter(c, CLIENT_IDLE);
-    transaction_finish(c);
+    finish_in_idle(c);
 }
 
 void transaction_on_reply(struct client *c, const struct reply *reply)
@@ -349,7 +393,10 @@ void transaction_on_reply(struct client *c, const struct reply *reply)
         on_early_reply(c, reply);
         break;
     case CLIENT_DOT:
-        on_dot(c, reply);
+        if (c->manner.is_lmtp)
+            on_dot_of_one(c, reply);
+        else
+            on_dot(c, reply);
         break;
     case CLIENT_GREETING:
     case CLIENT_EHLO:
