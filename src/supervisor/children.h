@@ -1,0 +1,75 @@
+/*
+ * children: the processes that the supervisor keeps running: how each is started, watched, started
+ * again and ended. The table of them (struct child_role, one row each) is the supervisor's.
+ *
+ * Owns each child's pid and the reading end of its heartbeat. A child that died is reaped before
+ * the next is forked. One that gives no beat for SUPERVISOR_HANG_MS is killed. A child that had
+ * been well is followed at once, at the latest after SUPERVISOR_DELAY_WELL_MS_MAX; one that dies
+ * before its first beat again and again waits longer each time (the crash-loop rule), up to
+ * SUPERVISOR_DELAY_MS_MAX; and if there never was a beat, everything ends with the child's exit
+ * code. Children are started in the order of the table and ended in the opposite order, each when
+ * those behind it are gone: who is asked ends after who asks.
+ */
+#ifndef SUPERVISOR_CHILDREN_H
+#define SUPERVISOR_CHILDREN_H
+
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/log.h"
+
+#define CHILDREN_MAX                 4
+#define SUPERVISOR_HANG_MS           60000
+#define SUPERVISOR_DELAY_FIRST_MS    50
+#define SUPERVISOR_DELAY_WELL_MS_MAX 400
+#define SUPERVISOR_DELAY_MS_MAX      30000
+#define SUPERVISOR_STOP_MS           35000 /* for one child, from SIGTERM to SIGKILL */
+
+/* One row. run is called in the child, after the fork, and gives its exit code, of sysexits. It
+   writes a byte into `heart` at least every few seconds while it is well; `parent` is who forked
+   it. */
+struct child_role {
+    const char *name; /* in the log */
+    int (*run)(void *context, int heart, pid_t parent);
+};
+
+struct child {
+    const struct child_role *role;
+    pid_t pid;                                    /* 0: none */
+    int heart;                                    /* its beats, or -1 */
+    bool has_beaten;                              /* this one has */
+    bool has_ever_beaten;                         /* it or one before it */
+    uint32_t deaths;                              /* in a row, without a beat */
+    uint32_t deaths_well;                         /* in a row, soon after the first beat */
+    int64_t begun_ms, beat_ms, start_ms, kill_ms; /* monotonic; 0: not set */
+};
+
+struct children {
+    struct child all[CHILDREN_MAX];
+    uint32_t count;
+    void *context; /* of every run */
+    struct log *log;
+    bool is_stopping;
+    int code; /* of who made everything end, or of the last that ended */
+};
+
+/* One child for each of `roles`, which outlive it; none is started yet. */
+void children_init(struct children *c, const struct child_role *roles, uint32_t count,
+                   void *context, struct log *log);
+/* Starts, again too, and kills those whose time it is. */
+void children_tend(struct children *c);
+/* How long nothing is to be done for them, at most a second. */
+int children_wait_ms(const struct children *c);
+/* The hearts to be polled, one for each child, and what came of it. */
+void children_poll(const struct children *c, struct pollfd ready_out[CHILDREN_MAX]);
+void children_on_ready(struct children *c, const struct pollfd ready[CHILDREN_MAX]);
+/* SIGCHLD has come. other: a pid that is none of the children's, with its status; may be NULL. */
+void children_reap(struct children *c, void (*other)(void *context, pid_t pid, int status));
+/* Asks all to end, one after the other; `at_once`: kills them. */
+void children_stop(struct children *c, bool at_once);
+bool children_are_gone(const struct children *c); /* they were to end and have */
+bool children_are_well(const struct children *c); /* each that runs has beaten, and lately */
+
+#endif
