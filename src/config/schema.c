@@ -17,6 +17,7 @@
 #define FIELD_SIZE       uint64_t
 #define FIELD_HOSTNAME   const char *
 #define FIELD_PATH       const char *
+#define FIELD_ACCOUNT    const char *
 #define FIELD_ENDPOINTS  const struct endpoint *
 #define FIELD_RANGES     const struct address_range *
 #define FIELD_NEXT_HOP   const char *

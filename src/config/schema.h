@@ -33,6 +33,7 @@ enum option_type {
     TYPE_SIZE,      /* uint64_t, bytes */
     TYPE_HOSTNAME,  /* const char * */
     TYPE_PATH,      /* const char * */
+    TYPE_ACCOUNT,   /* const char *: the name of a user or group */
     TYPE_ENDPOINTS, /* settings.listeners */
     TYPE_RANGES,    /* settings.relay_from */
     TYPE_NEXT_HOP,  /* settings.next_hop_host and _port */

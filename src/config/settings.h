@@ -24,10 +24,12 @@ struct address_range {
 };
 
 struct settings {
-    const char *hostname; /* of this server, in greetings, Received and DSNs */
-    const char *spool;    /* folder, absolute */
-    const char *control;  /* path of the control socket, absolute */
-    uint32_t workers;     /* 0: one for each processor */
+    const char *hostname;      /* of this server, in greetings, Received and DSNs */
+    const char *spool;         /* folder, absolute */
+    const char *control;       /* path of the control socket, absolute */
+    const char *control_group; /* whose members are administrators; NULL: none */
+    const char *user;          /* whom a server started as root becomes */
+    uint32_t workers;          /* 0: one for each processor */
 
     /* listen smtp */
     const struct endpoint *listeners;
@@ -92,6 +94,7 @@ struct settings {
     uint32_t disk_threads;
 
     /* log */
+    const char *log_file; /* absolute; NULL: standard error */
     enum log_format log_format;
     enum log_level log_level; /* the most that is logged */
 

@@ -127,6 +127,7 @@ static bool put_limits(struct buffer *out, const struct option *o)
     case TYPE_SIZE:
         return buffer_printf(out, ", from `%s` to `%s`", o->least, o->most);
     case TYPE_PATH:
+    case TYPE_ACCOUNT:
         return buffer_printf(out, ", of at most %s bytes", o->most);
     case TYPE_ENDPOINTS:
     case TYPE_RANGES:

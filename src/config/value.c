@@ -54,6 +54,8 @@ const char *value_expected(enum option_type type)
         return "a host name such as mx1.example.org";
     case TYPE_PATH:
         return "a path that begins with /";
+    case TYPE_ACCOUNT:
+        return "the name of a user or group of this system";
     case TYPE_ENDPOINTS:
         return "addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25";
     case TYPE_RANGES:
@@ -204,6 +206,22 @@ static enum fault set_path(struct settings *s, const struct option *o, struct sp
     return set_text(s, o, word);
 }
 
+static bool is_account_byte(uint8_t b, bool is_first)
+{
+    bool is_letter = (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || b == '_';
+    return is_letter || (!is_first && ((b >= '0' && b <= '9') || b == '-' || b == '.'));
+}
+
+/* As useradd takes them; a number is none. */
+static enum fault set_account(struct settings *s, const struct option *o, struct span word,
+                              struct buffer *why)
+{
+    bool is_good = word.len > 0 && word.len <= limit_of(o->most, units_of(TYPE_NUMBER));
+    for (size_t i = 0; is_good && i < word.len; i++)
+        is_good = is_account_byte(word.data[i], i == 0);
+    return is_good ? set_text(s, o, word) : refuse_type(why, word, o->type);
+}
+
 /* Index of the name, or `count`. */
 static size_t find_name(const char *const *names, size_t count, struct span word)
 {
@@ -327,6 +345,8 @@ enum fault value_set(struct settings *s, enum option_id id, struct span word, st
         return set_text(s, o, word);
     case TYPE_PATH:
         return set_path(s, o, word, why);
+    case TYPE_ACCOUNT:
+        return set_account(s, o, word, why);
     case TYPE_ENDPOINTS:
         return add_listener(s, word, why);
     case TYPE_RANGES:
@@ -351,6 +371,7 @@ size_t value_count(const struct settings *s, enum option_id id)
     switch (o->type) {
     case TYPE_HOSTNAME:
     case TYPE_PATH:
+    case TYPE_ACCOUNT:
     case TYPE_NEXT_HOP:
         return text_of(s, o) != NULL ? 1 : 0;
     case TYPE_ENDPOINTS:
@@ -386,6 +407,7 @@ bool value_put(const struct settings *s, enum option_id id, size_t index, struct
         return put_amount(out, amount_of(s, o), units_of(o->type));
     case TYPE_HOSTNAME:
     case TYPE_PATH:
+    case TYPE_ACCOUNT:
         return buffer_put_text(out, text_of(s, o));
     case TYPE_ENDPOINTS:
         return buffer_put(out, endpoint_format(s->listeners[index], text));

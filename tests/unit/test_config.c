@@ -62,6 +62,9 @@ static void reads_every_option(void **state)
     char shown[ENDPOINT_TEXT_MAX];
     assert_string_equal(s->hostname, "mx1.example.org");
     assert_string_equal(s->control, "/run/post rider/con\"trol\\");
+    assert_string_equal(s->control_group, "adm");
+    assert_string_equal(s->user, "mail");
+    assert_string_equal(s->log_file, "/var/log/postrider.log");
     assert_int_equal(s->workers, 4);
     assert_int_equal(s->listener_count, 4);
     expect_span(endpoint_format(s->listeners[1], shown), SPAN("[::]:25"));
@@ -248,6 +251,11 @@ static const struct bad bads[] = {
     {"limits { memory 32M }", "f:2:10: 'queue fresh-memory' is larger than 'limits memory'"},
     {"disk { segment 16385K }", "f:2:8: 'segment' must be in whole M"},
     {"disk { size 1 }", "f:2:8: 'size' has no room for 8 segments"},
+    {"user 0", "f:2:6: '0': expected the name of a user or group"},
+    {"user \"\"", "f:2:6: '': expected the name of a user or group"},
+    {"user ro:ot", "f:2:6: 'ro:ot': expected the name of a user or group"},
+    {"control-group -x", "f:2:15: '-x': expected the name of a user or group"},
+    {"log { file log }", "f:2:12: 'log': expected a path that begins with /"},
     {"log { format xml }", "f:2:14: 'xml': expected text or json"},
     {"log { level warn }", "f:2:13: 'warn': expected error, warning, notice, info or debug"},
     {"{", "f:2:1: a block begins with its name"},
@@ -452,6 +460,7 @@ static void limits_hold_at_their_edge(void **state)
     expect_limit("hostname a", ".a", 126, "", "expected a host name"); /* 253 and 255 bytes */
     expect_limit("hostname a\nspool /", "a", 999, "", "the path is too long: at most 1000");
     expect_limit("hostname a\ncontrol /", "a", 106, "", "the path is too long: at most 107");
+    expect_limit("hostname a\nuser ", "a", 32, "", "expected the name of a user");
     expect_limit("hostname a\nrelay { from ", "1.2.3.4 ", CONFIG_LIST_MAX, "}",
                  "'from' takes at most 10000 values");
     expect_limit("hostname a #", " ", CONFIG_BYTES_MAX - 12, "", "the file is larger than");

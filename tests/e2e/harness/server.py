@@ -42,6 +42,7 @@ class Postrider:
             f"hostname {self.name}",
             f"spool {self.spool}",
             f"control {self.control}",
+            *(["user root"] if os.getuid() == 0 else []), # the folder of a test is its own alone
             f"listen smtp {{ bind 127.0.0.1:{self.port} }}",
             f"relay {{ from {self.relay_from}{to} }}",
         ]
