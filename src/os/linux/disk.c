@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/check.h"
+#include "os/linux/packet_inside.h"
 
 #define PARTS_PER_WRITE 64
 #define READ_BYTES_MAX  (1 << 30) /* of one system call: the kernel stops at 2 GiB */
@@ -275,4 +276,15 @@ enum fault file_write(struct file *f, uint64_t offset, const struct span *parts,
 enum fault file_sync(struct file *f)
 {
     return sync_descriptor(fdatasync, f->descriptor);
+}
+
+/* Its own descriptor, so that it outlives the file; of the same opening, to be read alone. */
+enum fault enclosure_of_file(struct file *f, struct enclosure **enclosure_out)
+{
+    int mode = fcntl(f->descriptor, F_GETFL);
+    check(mode >= 0 && (mode & O_ACCMODE) == O_RDONLY);
+    int descriptor = fcntl(f->descriptor, F_DUPFD_CLOEXEC, 3);
+    if (descriptor < 0)
+        return fault_of_errno(errno);
+    return enclosure_new(descriptor, enclosure_out);
 }
