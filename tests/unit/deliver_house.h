@@ -198,7 +198,8 @@ static inline struct channel *a_channel(void)
 }
 
 /* The hosts by number, each with the preference behind it: {0, 10, 1, 20}. */
-static inline struct route *a_route(const int *numbers, size_t count)
+static inline struct route *a_route_by(enum route_transport transport, enum route_tls tls,
+                                       const int *numbers, size_t count)
 {
     struct route_host hosts[HOSTS];
     for (size_t i = 0; i < count; i += 2) {
@@ -208,13 +209,15 @@ static inline struct route *a_route(const int *numbers, size_t count)
                                            .address_count = 1,
                                            .addresses = &h->at};
     }
-    struct route *r = route_new(hosts, (uint32_t)count / 2);
+    struct route *r = route_new_by(transport, tls, hosts, (uint32_t)count / 2);
     assert_non_null(r);
     return r;
 }
 
-#define ROUTE(...) \
-    a_route((const int[]){__VA_ARGS__}, sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+#define ROUTE_BY(transport, tls, ...)                      \
+    a_route_by(transport, tls, (const int[]){__VA_ARGS__}, \
+               sizeof((const int[]){__VA_ARGS__}) / sizeof(int))
+#define ROUTE(...) ROUTE_BY(ROUTE_SMTP, ROUTE_TLS_MAY, __VA_ARGS__)
 
 static void forget_delivery(struct channel *c)
 {

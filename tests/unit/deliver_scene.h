@@ -49,7 +49,9 @@ struct manner {
     struct misdeed at[MOMENTS];
     size_t mid_data;
     bool has_no_pipelining, is_slow; /* slow: reads now and then, answers late */
-    int64_t closes_idle_ms;          /* after a transaction; 0: never */
+    bool is_lmtp;
+    uint32_t good_dots;     /* LMTP: replies after the dot before the misdeed AT_DOT begins */
+    int64_t closes_idle_ms; /* after a transaction; 0: never */
 };
 
 struct host {

@@ -79,30 +79,57 @@ static uint32_t message_number(struct span content)
     return number;
 }
 
+/* For these recipients the content is taken, or not. */
+static void take(struct session *s, struct message *m, const char *recipients, uint32_t count,
+                 bool is_good)
+{
+    struct span content = buffer_span(&s->content);
+    assert_true(house.ledger_count < LEDGER_MAX);
+    struct ledger_entry *e = &house.ledger[house.ledger_count++];
+    size_t before = s->out.len;
+    if (is_good)
+        assert_true(buffer_put_text(&s->out, "250 2.0.0 taken\r\n"));
+    else
+        (void)says(s, AT_DOT, "250 2.0.0 taken\r\n");
+    *e = (struct ledger_entry){.host = (uint32_t)(s->host - house.hosts),
+                               .message = (uint32_t)(m - house.messages),
+                               .is_yes = !s->has_refused && s->out.len > before &&
+                                         s->out.data[before] == '2',
+                               .is_whole = span_equal(content, m->content),
+                               .recipients = strdup(recipients)};
+    assert_true(e->is_whole); /* a part of a message must not be ended by a dot */
+    m->taken += e->is_yes ? count : 0;
+}
+
+/* RFC 2033 4.2: a reply for each. */
+static void take_singly(struct session *s, struct message *m)
+{
+    struct span rest = span_text(s->recipients);
+    for (uint32_t i = 0; rest.len > 0 && s->after == 0; i++) {
+        struct span path;
+        char one[300];
+        rest = span_split(rest, ' ', &path);
+        snprintf(one, sizeof one, "%.*s ", SPAN_PRINT(path));
+        take(s, m, one, 1, i < s->host->manner.good_dots);
+    }
+}
+
 /* The final dot has come. */
 static void on_dot(struct session *s)
 {
     struct span content = buffer_span(&s->content);
     s->is_in_data = false;
     if (s->recipient_count == 0 && content.len == 0) { /* the way out when nobody was taken */
+        assert_false(s->host->manner.is_lmtp);
         (void)says(s, AT_DOT, "554 5.5.1 nobody\r\n");
         return;
     }
-    uint32_t number = message_number(content);
-    struct message *m = &house.messages[number];
+    struct message *m = &house.messages[message_number(content)];
     assert_true(m->sendings > 0); /* the record was written before (docs/SPOOL.md) */
-    assert_true(house.ledger_count < LEDGER_MAX);
-    struct ledger_entry *e = &house.ledger[house.ledger_count++];
-    size_t before = s->out.len;
-    (void)says(s, AT_DOT, "250 2.0.0 taken\r\n");
-    *e = (struct ledger_entry){.host = (uint32_t)(s->host - house.hosts),
-                               .message = number,
-                               .is_yes = !s->has_refused && s->out.len > before &&
-                                         s->out.data[before] == '2',
-                               .is_whole = span_equal(content, m->content),
-                               .recipients = strdup(s->recipients)};
-    assert_true(e->is_whole); /* a part of a message must not be ended by a dot */
-    m->taken += e->is_yes ? s->recipient_count : 0;
+    if (s->host->manner.is_lmtp)
+        take_singly(s, m);
+    else
+        take(s, m, s->recipients, s->recipient_count, false);
     s->recipient_count = 0;
     s->recipients[0] = 0;
     buffer_reset(&s->content);
@@ -154,7 +181,7 @@ static void on_command(struct session *s, struct span line)
 {
     struct span text = span_sub(line, 0, line.len - 2);
     assert_true(line.len >= 6 && line.data[line.len - 2] == '\r' && line.len <= 512);
-    if (span_starts_with(text, SPAN("EHLO "))) {
+    if (span_starts_with(text, s->host->manner.is_lmtp ? SPAN("LHLO ") : SPAN("EHLO "))) {
         (void)says(s, AT_EHLO,
                    s->host->manner.has_no_pipelining
                        ? "250-here\r\n250 SIZE\r\n"
