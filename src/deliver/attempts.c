@@ -42,17 +42,19 @@ uint32_t attempts_order(struct loop *l, const struct route *route, uint32_t max,
     return count;
 }
 
-bool attempts_prefer(const struct route *route, struct endpoint peer, struct attempt *attempts,
-                     uint32_t count)
+uint32_t attempts_find(const struct route *route, struct endpoint peer,
+                       const struct attempt *attempts, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        struct attempt found = attempts[i];
-        if (!endpoint_equal(route->hosts[found.host].addresses[found.address], peer))
-            continue;
-        for (; i > 0; i--)
-            attempts[i] = attempts[i - 1];
-        attempts[0] = found;
-        return true;
-    }
-    return false;
+    for (uint32_t i = 0; i < count; i++)
+        if (endpoint_equal(route->hosts[attempts[i].host].addresses[attempts[i].address], peer))
+            return i;
+    return count;
+}
+
+void attempts_prefer(struct attempt *attempts, uint32_t number)
+{
+    struct attempt found = attempts[number];
+    for (; number > 0; number--)
+        attempts[number] = attempts[number - 1];
+    attempts[0] = found;
 }

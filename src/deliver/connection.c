@@ -178,6 +178,17 @@ static enum fault name_recipients(struct connection *c)
     return FAULT_NONE;
 }
 
+/* The kept connection is to a host of the route, and as secure as the route wants it; then that
+   host is the first. */
+static bool is_to_the_point(struct connection *c)
+{
+    uint32_t number = attempts_find(c->delivery->route, c->peer, c->attempts, c->attempt_count);
+    if (number == c->attempt_count || !securing_suits(c, c->attempts[number].host))
+        return false;
+    attempts_prefer(c->attempts, number);
+    return true;
+}
+
 /* The mail object is there. */
 static void ready(struct connection *c)
 {
@@ -189,7 +200,7 @@ static void ready(struct connection *c)
     }
     c->attempt_count = attempts_order(connection_loop(c), route,
                                       c->deliverer->settings->attempts_max, c->attempts);
-    c->is_reused = may_be_kept(c) && attempts_prefer(route, c->peer, c->attempts, c->attempt_count);
+    c->is_reused = may_be_kept(c) && is_to_the_point(c);
     if (c->is_reused) {
         c->attempt_next = 1;
         conversation_begin(c);

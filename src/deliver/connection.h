@@ -179,6 +179,19 @@ void outcome_defer_all(struct connection *c, enum fault fault);
 /* The host of the present attempt cannot be used; r: what the client said of it, or NULL. */
 void outcome_note_trouble(struct connection *c, enum fault fault, const struct client_result *r);
 
+/* securing.c: TLS. How the host of the present attempt is spoken to. */
+struct client_manner securing_manner(const struct connection *c);
+/* What all handshakes share; why it cannot be had is logged. */
+enum fault securing_prepare(struct deliverer *d);
+/* The handshake begins; false: no memory. */
+must_use bool securing_start(struct connection *c);
+/* The handshake is over, with this fault: may the conversation go on? TLS_FAILED, UNVERIFIED. */
+enum fault securing_judge(struct connection *c, enum fault fault);
+/* The kept connection does for the delivery to this host of its route. */
+bool securing_suits(const struct connection *c, uint16_t host);
+/* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; empty in clear. */
+struct span securing_describe(const struct connection *c, struct arena *arena);
+
 /* content_pump.c: sends as much of the content as the socket takes now; nothing before the SENDING
    record is written. */
 void outgoing_begin(struct connection *c);
@@ -192,9 +205,11 @@ void outgoing_end(struct connection *c);
    order drawn (RFC 5321 5.1). */
 uint32_t attempts_order(struct loop *l, const struct route *route, uint32_t max,
                         struct attempt out[CONNECTION_ATTEMPTS_MAX]);
-/* Moves the attempt at `peer` to the front; false: there is none. */
-bool attempts_prefer(const struct route *route, struct endpoint peer, struct attempt *attempts,
-                     uint32_t count);
+/* The number of the attempt at `peer`; `count`: there is none. */
+uint32_t attempts_find(const struct route *route, struct endpoint peer,
+                       const struct attempt *attempts, uint32_t count);
+/* Moves one to the front. */
+void attempts_prefer(struct attempt *attempts, uint32_t number);
 
 /* notice.c: one notification being composed. */
 void notice_begin(struct deliverer *d, struct letter *letter);

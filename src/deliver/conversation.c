@@ -59,17 +59,6 @@ void conversation_try_next(struct connection *c)
     connection_finish(c, c->trouble_fault);
 }
 
-static struct client_manner manner_for(const struct connection *c)
-{
-    const struct route *route = c->delivery->route;
-    bool is_given_up = endpoint_equal(c->peer, c->clear_peer);
-    return (struct client_manner){
-        .is_lmtp = route->transport == ROUTE_LMTP,
-        .wishes_tls = route->tls == ROUTE_TLS_MAY && !is_given_up,
-        .needs_tls = route->tls == ROUTE_TLS_MUST,
-    };
-}
-
 static void on_connect(void *context, enum fault fault)
 {
     struct connection *c = context;
@@ -79,7 +68,7 @@ static void on_connect(void *context, enum fault fault)
         if (c->client == NULL)
             fault = FAULT_NO_MEMORY;
         else
-            client_speak(c->client, manner_for(c));
+            client_speak(c->client, securing_manner(c));
     }
     if (fault == FAULT_NONE) {
         conversation_begin(c);
@@ -220,43 +209,16 @@ static enum react on_want_idle(struct connection *c, bool has_input)
     return REACT_OVER;
 }
 
-/* Any certificate will do, since in clear would do, too (RFC 7435); made once, on the first need.
- */
-static struct tls_context *client_context(struct deliverer *d)
-{
-    if (d->tls == NULL && tls_client_new(&d->tls) != FAULT_NONE)
-        d->tls = NULL;
-    return d->tls;
-}
-
-/* The name of the host, for its choice of a certificate. */
-static struct tls_stream *make_stream(struct connection *c)
-{
-    char name[TLS_NAME_MAX];
-    struct tls_context *tls = client_context(c->deliverer);
-    const struct attempt *at = &c->attempts[c->attempt_next - 1];
-    struct span host = c->delivery->route->hosts[at->host].name;
-    if (tls == NULL || host.len >= sizeof name)
-        return NULL;
-    memcpy(name, host.data, host.len);
-    name[host.len] = '\0';
-    return tls_stream_connect(tls, host.len > 0 ? name : NULL);
-}
-
 /* The 220 has come, so our STARTTLS is with the server; what came behind the 220 is dropped by the
    caller (CVE-2021-38371). */
 static enum react on_want_tls(struct connection *c)
 {
     if (c->is_securing)
         return REACT_WAIT;
-    struct tls_stream *stream = c->is_sending ? NULL : make_stream(c);
-    if (stream == NULL) {
-        client_lost(c->client, FAULT_NO_MEMORY);
-        return REACT_AGAIN;
-    }
-    c->is_securing = true;
-    link_start_tls(&c->link, stream);
-    return REACT_WAIT;
+    if (!c->is_sending && securing_start(c))
+        return REACT_WAIT;
+    client_lost(c->client, FAULT_NO_MEMORY);
+    return REACT_AGAIN;
 }
 
 static enum react react(struct connection *c, enum client_want want, bool has_input)
@@ -347,34 +309,27 @@ static void on_end(void *context, enum fault fault)
     conversation_lost(c, fault == FAULT_NONE ? FAULT_CONNECTION_LOST : fault);
 }
 
-static void log_secured(const struct connection *c)
+/* The same address again; it is then talked to in clear. */
+static void try_in_clear(struct connection *c)
 {
-    char host[ENDPOINT_TEXT_MAX];
-    const struct tls_stream *s = c->link.stream;
-    LOG(actor_log(c->deliverer->worker), EVENT_SITE_SECURED, log_id("id", c->delivery->id),
-        log_span("host", endpoint_format(c->peer, host)),
-        log_text("version", tls_stream_version(s)), log_text("cipher", tls_stream_cipher(s)));
-}
-
-/* A handshake that fails proves nothing against the host: it is asked again, in clear. */
-static void on_secure(void *context, enum fault fault)
-{
-    struct connection *c = context;
-    if (fault == FAULT_NONE) {
-        c->is_securing = false;
-        log_secured(c);
-        client_secured(c->client);
-        conversation_go_on(c);
-        return;
-    }
-    char host[ENDPOINT_TEXT_MAX];
-    LOG(actor_log(c->deliverer->worker), EVENT_SITE_INSECURE, log_id("id", c->delivery->id),
-        log_span("host", endpoint_format(c->peer, host)),
-        log_text("reason", tls_stream_trouble(c->link.stream)));
     c->clear_peer = c->peer;
     c->attempt_next--;
     connection_drop(c);
     conversation_try_next(c);
+}
+
+static void on_secure(void *context, enum fault fault)
+{
+    struct connection *c = context;
+    fault = securing_judge(c, fault);
+    if (fault == FAULT_NONE) {
+        client_secured(c->client);
+        conversation_go_on(c);
+    } else if (c->delivery->route->tls == ROUTE_TLS_MUST) {
+        conversation_lost(c, fault);
+    } else {
+        try_in_clear(c);
+    }
 }
 
 static const struct link_events events = {.on_connect = on_connect,
@@ -396,7 +351,10 @@ void conversation_on_time(struct connection *c)
         on_connect(c, FAULT_CONNECT_TIMEOUT);
         break;
     case CONNECTION_TALKING:
-        conversation_lost(c, is_ours(c) ? FAULT_DISK_ERROR : FAULT_TIMEOUT);
+        if (c->is_securing)
+            on_secure(c, FAULT_TIMEOUT);
+        else
+            conversation_lost(c, is_ours(c) ? FAULT_DISK_ERROR : FAULT_TIMEOUT);
         break;
     case CONNECTION_IDLE:
         conversation_quit(c);

@@ -30,6 +30,13 @@ enum fault deliverer_new(struct actor *worker, const struct deliverer_settings *
     d->spool = spool;
     list_init(&d->connections);
     list_init(&d->notices);
+    /* A file that was named is read at once, so that a wrong one is seen before mail depends on it.
+     */
+    enum fault fault = settings->tls_authorities == NULL ? FAULT_NONE : securing_prepare(d);
+    if (fault != FAULT_NONE) {
+        deliverer_free(d);
+        return fault;
+    }
     *deliverer_out = d;
     return FAULT_NONE;
 }

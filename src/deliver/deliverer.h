@@ -19,6 +19,7 @@ struct deliverer;
 /* Immutable; lives as long as the deliverer. */
 struct deliverer_settings {
     const char *hostname;
+    const char *tls_authorities;              /* a PEM file; NULL: those of the system */
     struct endpoint source_ipv4, source_ipv6; /* family 0: any */
     uint32_t attempts_max;                    /* addresses tried for one delivery */
     uint32_t messages_max; /* transactions on one connection before it is renewed */

@@ -44,7 +44,7 @@ static enum delivery_end end_of(enum client_verdict verdict)
 }
 
 static struct delivery_result result_of(struct connection *c, const struct client_result *r,
-                                        struct span remote)
+                                        struct span remote, struct span tls)
 {
     bool in_doubt = client_outcome(c->client)->in_doubt;
     struct span text = format_reply(&c->delivery->arena, r);
@@ -57,6 +57,7 @@ static struct delivery_result result_of(struct connection *c, const struct clien
         .fault = has_reply || r->fault != FAULT_NONE ? r->fault : FAULT_UNKNOWN,
         .text = text,
         .remote = remote,
+        .tls = tls,
     };
 }
 
@@ -64,8 +65,9 @@ void outcome_take(struct connection *c)
 {
     struct delivery *d = c->delivery;
     struct span remote = format_remote(c);
+    struct span tls = securing_describe(c, &d->arena);
     for (uint32_t i = 0; i < d->recipient_count; i++) {
-        d->results[i] = result_of(c, &c->recipients[i].result, remote);
+        d->results[i] = result_of(c, &c->recipients[i].result, remote, tls);
         if (d->results[i].end == DELIVERY_DELIVERED)
             deliverer_count(&c->deliverer->counters.delivered, 1);
     }

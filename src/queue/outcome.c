@@ -81,8 +81,10 @@ void outcome_delivered(struct queue *q, struct recipient *r, const struct delive
     enter(q, r, PHASE_UNSAVED);
     LOG(q->log, EVENT_MESSAGE_DELIVERED, log_id("id", m->id), log_span("to", address_of(r, mail)),
         log_u64("recipient", r->index), log_span("domain", domain_of(r)),
-        log_span("host", result->remote), log_span("reply", result->text),
-        log_u64("attempts", r->attempts), log_i64("age-ms", q->clock.wall_ms - m->arrival_wall_ms));
+        log_span("host", result->remote),
+        log_span("tls", result->tls.len == 0 ? SPAN("none") : result->tls),
+        log_span("reply", result->text), log_u64("attempts", r->attempts),
+        log_i64("age-ms", q->clock.wall_ms - m->arrival_wall_ms));
 }
 
 static void log_failed(struct queue *q, const struct recipient *r, const struct mail_object *mail,

@@ -19,6 +19,8 @@
     "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 #define GROUPS "X25519:P-256:P-384"
 
+#define WHY_BYTES_MAX 1024
+
 static bool configure(SSL_CTX *ssl)
 {
     SSL_CTX_set_options(ssl, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION |
@@ -137,17 +139,40 @@ enum fault tls_server_new(const struct tls_certificate *certificates, size_t cou
     return FAULT_NONE;
 }
 
-enum fault tls_client_new(struct tls_context **context_out)
+/* Those of the system are looked up one by one when they are needed; there may be none. */
+static enum fault trust(SSL_CTX *ssl, const char *authorities_file, struct buffer *why)
 {
+    if (authorities_file == NULL) {
+        (void)SSL_CTX_set_default_verify_paths(ssl);
+        ERR_clear_error();
+        return FAULT_NONE;
+    }
+    enum fault fault = check_file(authorities_file, why);
+    if (fault != FAULT_NONE || SSL_CTX_load_verify_file(ssl, authorities_file) == 1)
+        return fault;
+    say(why, authorities_file, "no certificates in PEM");
+    return FAULT_SYNTAX;
+}
+
+enum fault tls_client_new(const char *authorities_file, struct buffer *why_out,
+                          struct tls_context **context_out)
+{
+    struct buffer unread;
     struct tls_context *c = make(1);
     if (c == NULL)
         return FAULT_NO_MEMORY;
+    buffer_init(&unread, WHY_BYTES_MAX);
     c->contexts[0] = SSL_CTX_new(TLS_client_method());
     c->count = c->contexts[0] != NULL;
-    if (c->count == 0 || !configure(c->contexts[0])) {
+    enum fault fault = c->count == 0 || !configure(c->contexts[0]) ? FAULT_NO_MEMORY : FAULT_NONE;
+    if (fault == FAULT_NONE)
+        fault = trust(c->contexts[0], authorities_file, why_out == NULL ? &unread : why_out);
+    buffer_fini(&unread);
+    if (fault != FAULT_NONE) {
         tls_context_free(c);
-        return FAULT_NO_MEMORY;
+        return fault;
     }
+    /* The chain is looked at and the result kept; what follows from it is the delivery's to say. */
     SSL_CTX_set_verify(c->contexts[0], SSL_VERIFY_NONE, NULL);
     (void)SSL_CTX_set_session_cache_mode(c->contexts[0], SSL_SESS_CACHE_OFF);
     *context_out = c;

@@ -31,8 +31,13 @@ struct tls_certificate {
 must_use enum fault tls_server_new(const struct tls_certificate *certificates, size_t count,
                                    const uint8_t *ticket_keys, struct buffer *why_out,
                                    struct tls_context **context_out);
-/* For opportunistic deliveries: any certificate will do (RFC 7435). */
-must_use enum fault tls_client_new(struct tls_context **context_out);
+/*
+ * For deliveries. Any certificate will do for the handshake (RFC 7435); each is held against the
+ * authorities of authorities_file (PEM), or, when it is NULL, those of the system, and
+ * tls_stream_is_verified tells. Faults and why_out as above; NULL: nobody reads it.
+ */
+must_use enum fault tls_client_new(const char *authorities_file, struct buffer *why_out,
+                                   struct tls_context **context_out);
 void tls_context_free(struct tls_context *c);
 
 #endif

@@ -2,8 +2,10 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/x509v3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/check.h"
 #include "tls/context_inside.h"
@@ -91,11 +93,12 @@ static void shake(struct tls_stream *s)
     take_output(s); /* an alert, too */
 }
 
-struct tls_stream *tls_stream_connect(struct tls_context *c, const char *name)
+struct tls_stream *tls_stream_connect(struct tls_context *c, const char *name, int64_t wall_ms)
 {
     struct tls_stream *s = make(c);
     if (s == NULL)
         return NULL;
+    X509_VERIFY_PARAM_set_time(SSL_get0_param(s->ssl), (time_t)(wall_ms / 1000));
     SSL_set_connect_state(s->ssl);
     if (name != NULL && SSL_set_tlsext_host_name(s->ssl, name) != 1) {
         tls_stream_free(s);
@@ -212,6 +215,36 @@ const char *tls_stream_version(const struct tls_stream *s)
 const char *tls_stream_cipher(const struct tls_stream *s)
 {
     return SSL_get_cipher_name(s->ssl);
+}
+
+static bool is_for(X509 *peer, struct span name)
+{
+    const unsigned flags =
+        X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+    char text[TLS_NAME_MAX];
+    if (name.len == 0 || name.len >= sizeof text)
+        return false;
+    memcpy(text, name.data, name.len);
+    text[name.len] = '\0';
+    return X509_check_host(peer, text, name.len, flags, NULL) == 1 ||
+           X509_check_ip_asc(peer, text, flags) == 1;
+}
+
+bool tls_stream_is_verified(const struct tls_stream *s, struct span name, const char **why_out)
+{
+    X509 *peer = SSL_get0_peer_certificate(s->ssl);
+    long result = SSL_get_verify_result(s->ssl);
+    const char *why = NULL;
+    if (peer == NULL)
+        why = "no certificate";
+    else if (result != X509_V_OK)
+        why = X509_verify_cert_error_string(result);
+    else if (!is_for(peer, name))
+        why = "the certificate is for another name";
+    ERR_clear_error();
+    if (why_out != NULL)
+        *why_out = why;
+    return why == NULL;
 }
 
 bool tls_stream_is_resumed(const struct tls_stream *s)

@@ -26,8 +26,9 @@ struct tls_stream;
 
 /* NULL: no memory. */
 struct tls_stream *tls_stream_accept(struct tls_context *c);
-/* name: of the host, for the server's choice of certificate; NULL-terminated, or NULL. */
-struct tls_stream *tls_stream_connect(struct tls_context *c, const char *name);
+/* name: of the host, for the server's choice of certificate; NULL-terminated, or NULL. wall_ms: the
+   time at which the server's certificate must be valid to be called verified. */
+struct tls_stream *tls_stream_connect(struct tls_context *c, const char *name, int64_t wall_ms);
 void tls_stream_free(struct tls_stream *s);
 
 /* Bytes of the wire; all are taken. False: no memory, the stream has FAILED. Then step. */
@@ -46,6 +47,10 @@ enum tls_state tls_stream_state(const struct tls_stream *s);
 const char *tls_stream_trouble(const struct tls_stream *s); /* of FAILED, for the log */
 const char *tls_stream_version(const struct tls_stream *s); /* "TLSv1.3"; of OPEN and later */
 const char *tls_stream_cipher(const struct tls_stream *s);
+/* A client's, OPEN: an authority of the context vouches for the server's certificate, and it is for
+   this name or (as text) address, by its subjectAltName alone (RFC 9525 2). False: why, if asked.
+ */
+bool tls_stream_is_verified(const struct tls_stream *s, struct span name, const char **why_out);
 bool tls_stream_is_resumed(const struct tls_stream *s);
 /* The common name in the peer's certificate, for the log and tests; it proves nothing. False: none.
  */

@@ -30,6 +30,7 @@ struct delivery_result {
     bool in_doubt;    /* the final dot was out and no reply came: it may be delivered (RFC 1047) */
     enum fault fault; /* ours, when it is no reply */
     struct span text; /* in the letter's arena */
+    struct span tls;  /* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified", in the arena; empty: in clear */
     struct span
         remote; /* the host that said it, in the letter's arena or the route; may be empty */
 };

@@ -457,6 +457,7 @@ static void house_end(void)
     }
     for (uint32_t i = 0; i < house.ledger_count; i++)
         free(house.ledger[i].recipients);
+    tls_context_free(house.tls);
     disk_free(house.disk);
     life_end(house.sender_life);
     while (!list_empty(&house.sessions))

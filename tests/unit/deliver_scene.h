@@ -8,6 +8,7 @@
 #include "expect.h"
 #include "sim/inside.h"
 #include "sim/world.h"
+#include "tls/link.h"
 #include "transfer/notification.h"
 
 enum {
@@ -32,13 +33,15 @@ enum moment {
     AT_CONTENT, /* once mid_data bytes of it have come */
     AT_DOT,
     AT_RSET,
+    AT_STARTTLS,
     AT_QUIT,
     MOMENTS
 };
 
 /*
  * What a server does instead of what a good one would: says the text, then, by its last byte, '!':
- * closes; '#': resets; '~': is silent for ever. `times`: only the first so often; 0: always.
+ * closes; '#': resets; '~': is silent for ever; '$': ends TLS, but not the connection. `times`:
+ * only the first so often; 0: always.
  */
 struct misdeed {
     const char *text;
@@ -50,8 +53,10 @@ struct manner {
     size_t mid_data;
     bool has_no_pipelining, is_slow; /* slow: reads now and then, answers late */
     bool is_lmtp;
-    uint32_t good_dots;     /* LMTP: replies after the dot before the misdeed AT_DOT begins */
-    int64_t closes_idle_ms; /* after a transaction; 0: never */
+    bool offers_tls, breaks_handshake, is_mute_in_handshake;
+    bool is_tls_after_misdeed; /* the handshake follows the misdeed AT_STARTTLS, too */
+    uint32_t good_dots;        /* LMTP: replies after the dot before the misdeed AT_DOT begins */
+    int64_t closes_idle_ms;    /* after a transaction; 0: never */
 };
 
 struct host {
@@ -59,7 +64,7 @@ struct host {
     char name[32];
     struct socket *listener;
     struct manner manner;
-    uint32_t connections, transactions, quits, resets, mails;
+    uint32_t connections, transactions, quits, resets, mails, secured, mails_in_clear;
     uint32_t done[MOMENTS];
 };
 
@@ -67,11 +72,13 @@ struct host {
 struct session {
     struct list node;
     struct host *host;
-    struct socket *socket;
+    struct link link;
     struct timer timer;
     struct buffer in, out, sending, content;
     bool is_sending, is_silent, is_in_data, has_refused;
-    char after; /* what follows once `out` is sent */
+    bool is_junk_next; /* the client's first flight is answered with anything but TLS */
+    bool is_tls_next;  /* the reply to STARTTLS is on its way */
+    char after;        /* what follows once `out` is sent */
     char recipients[16384];
     uint32_t recipient_count;
 };
@@ -127,7 +134,8 @@ struct house {
     struct disk *disk;
     struct deliverer_settings settings;
     struct deliverer *deliverer;
-    uint32_t slow; /* per million: a letter waits for another turn */
+    struct tls_context *tls; /* of the servers; NULL: none offers TLS */
+    uint32_t slow;           /* per million: a letter waits for another turn */
     uint32_t append_faults, fetch_faults, job_faults; /* per million */
     enum fault append_fault, fetch_fault, job_fault;  /* which then */
 

@@ -8,8 +8,7 @@
 
 static void session_end(struct session *s)
 {
-    if (s->socket != NULL)
-        socket_close(s->socket);
+    link_close(&s->link);
     timer_cancel(house.loop, &s->timer);
     buffer_fini(&s->in);
     buffer_fini(&s->out);
@@ -24,6 +23,26 @@ static void session_timer(struct session *s, int64_t us)
     assert_int_equal(timer_set(house.loop, &s->timer, loop_mono_us(house.loop) + us), FAULT_NONE);
 }
 
+/* From now on TLS; or what a bad server does then. */
+static void session_secure(struct session *s)
+{
+    const struct manner *m = &s->host->manner;
+    s->is_tls_next = false;
+    if (m->is_mute_in_handshake) {
+        link_read_pause(&s->link, true);
+        s->is_silent = true;
+        return;
+    }
+    if (m->breaks_handshake) {
+        s->is_junk_next = true;
+        return;
+    }
+    struct tls_stream *stream = tls_stream_accept(house.tls);
+    assert_non_null(stream);
+    buffer_reset(&s->in);
+    link_start_tls(&s->link, stream);
+}
+
 /* True: the session is gone. */
 static bool session_flush(struct session *s)
 {
@@ -35,17 +54,28 @@ static bool session_flush(struct session *s)
         s->out = sent;
         buffer_reset(&s->out);
         struct span part = buffer_span(&s->sending);
-        s->is_sending = socket_send(s->socket, &part, 1) == SEND_LATER;
+        s->is_sending = link_send(&s->link, &part, 1) == SEND_LATER;
     }
-    if (s->is_sending || s->after == 0)
+    if (s->is_sending)
         return false;
+    if (s->is_tls_next)
+        session_secure(s);
+    if (s->after == 0)
+        return false;
+    if (s->after == '$') {
+        tls_stream_close(s->link.stream);
+        struct span goodbye = buffer_span(tls_stream_output(s->link.stream));
+        (void)socket_send(s->link.socket, &goodbye, 1);
+        buffer_reset(tls_stream_output(s->link.stream));
+        s->after = '~';
+    }
     if (s->after == '~') {
         s->is_silent = true;
-        socket_read_pause(s->socket, true);
+        link_read_pause(&s->link, true);
         return false;
     }
     if (s->after == '#')
-        sim_socket_reset(s->socket);
+        sim_socket_reset(s->link.socket);
     session_end(s);
     return true;
 }
@@ -60,7 +90,7 @@ static bool says(struct session *s, enum moment when, const char *normal)
     }
     size_t len = strlen(text);
     char last = len == 0 ? 0 : text[len - 1];
-    if (last == '!' || last == '#' || last == '~') {
+    if (last == '!' || last == '#' || last == '~' || last == '$') {
         s->after = last;
         len--;
     }
@@ -177,21 +207,32 @@ static void on_data(struct session *s)
     buffer_reset(&s->content);
 }
 
+static const char *offer_of(const struct session *s)
+{
+    const struct manner *m = &s->host->manner;
+    if (m->offers_tls && s->link.stream == NULL)
+        return "250-here\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n";
+    return m->has_no_pipelining ? "250-here\r\n250 SIZE\r\n"
+                                : "250-here\r\n250-PIPELINING\r\n250 8BITMIME\r\n";
+}
+
 static void on_command(struct session *s, struct span line)
 {
     struct span text = span_sub(line, 0, line.len - 2);
     assert_true(line.len >= 6 && line.data[line.len - 2] == '\r' && line.len <= 512);
     if (span_starts_with(text, s->host->manner.is_lmtp ? SPAN("LHLO ") : SPAN("EHLO "))) {
-        (void)says(s, AT_EHLO,
-                   s->host->manner.has_no_pipelining
-                       ? "250-here\r\n250 SIZE\r\n"
-                       : "250-here\r\n250-PIPELINING\r\n250 8BITMIME\r\n");
+        (void)says(s, AT_EHLO, offer_of(s));
+    } else if (span_equal(text, SPAN("STARTTLS"))) {
+        assert_null(s->link.stream);
+        s->is_tls_next =
+            says(s, AT_STARTTLS, "220 go ahead\r\n") || s->host->manner.is_tls_after_misdeed;
     } else if (span_starts_with(text, SPAN("HELO "))) {
         (void)says(s, AT_HELO, "250 here\r\n");
     } else if (span_starts_with(text, SPAN("MAIL FROM:<sender@a.example>"))) {
         s->recipient_count = 0;
         s->recipients[0] = 0;
         s->host->mails++;
+        s->host->mails_in_clear += s->link.stream == NULL;
         (void)says(s, AT_MAIL, "250 2.1.0 ok\r\n");
     } else if (span_starts_with(text, SPAN("RCPT TO:"))) {
         on_rcpt(s, span_skip(text, 8));
@@ -210,7 +251,7 @@ static void on_command(struct session *s, struct span line)
 static void session_work(struct session *s)
 {
     struct span rest = buffer_span(&s->in);
-    while (rest.len > 0 && s->after == 0 && !s->is_silent) {
+    while (rest.len > 0 && s->after == 0 && !s->is_silent && !s->is_tls_next) {
         size_t end = span_find_byte(rest, '\n', 0);
         if (end == rest.len)
             break;
@@ -240,7 +281,7 @@ static void on_session_time(void *context)
         session_end(s);
         return;
     }
-    socket_read_pause(s->socket, s->is_silent || chance(400000));
+    link_read_pause(&s->link, s->is_silent || chance(400000));
     session_dawdle(s);
     (void)session_flush(s);
 }
@@ -248,9 +289,16 @@ static void on_session_time(void *context)
 static void on_session_bytes(void *context, struct span bytes)
 {
     struct session *s = context;
+    if (s->is_junk_next) {
+        struct span junk = SPAN("this is no TLS\r\n");
+        (void)link_send(&s->link, &junk, 1);
+        s->is_silent = true;
+        link_read_pause(&s->link, true);
+        return;
+    }
     assert_true(buffer_put(&s->in, bytes));
     if (s->host->manner.is_slow && chance(500000))
-        socket_read_pause(s->socket, true);
+        link_read_pause(&s->link, true);
     session_work(s);
 }
 
@@ -267,8 +315,18 @@ static void on_session_end(void *context, enum fault fault)
     session_end(context);
 }
 
-static const struct socket_events session_events = {
-    .on_bytes = on_session_bytes, .on_sent = on_session_sent, .on_end = on_session_end};
+static void on_session_secure(void *context, enum fault fault)
+{
+    struct session *s = context;
+    s->host->secured += fault == FAULT_NONE;
+    if (fault != FAULT_NONE)
+        session_end(s);
+}
+
+static const struct link_events session_events = {.on_bytes = on_session_bytes,
+                                                  .on_sent = on_session_sent,
+                                                  .on_secure = on_session_secure,
+                                                  .on_end = on_session_end};
 
 static void on_accept(void *context, struct socket *connection, struct endpoint peer)
 {
@@ -278,14 +336,13 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
     assert_non_null(s);
     h->connections++;
     s->host = h;
-    s->socket = connection;
     buffer_init(&s->in, 16 << 20);
     buffer_init(&s->out, 1 << 20);
     buffer_init(&s->sending, 1 << 20);
     buffer_init(&s->content, 16 << 20);
     timer_init(&s->timer, on_session_time, s);
     list_append(&house.sessions, &s->node);
-    socket_adopt(connection, &session_events, s);
+    link_adopt(&s->link, house.loop, connection, &session_events, s);
     (void)says(s, AT_GREETING, "220 here\r\n");
     session_dawdle(s);
     (void)session_flush(s);

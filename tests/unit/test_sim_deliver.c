@@ -216,11 +216,11 @@ static void orders_attempts(void **state)
     assert_int_equal(attempts_order(l, r, 0, got), 0);
     assert_int_equal(attempts_order(l, r, 64, got), 5);
     struct attempt second = got[1], third = got[2], last = got[4];
-    assert_true(attempts_prefer(r, house.hosts[4].at, got, 5));
+    attempts_prefer(got, attempts_find(r, house.hosts[4].at, got, 5));
     assert_int_equal(got[0].host, last.host);
     assert_int_equal(got[2].host, second.host);
     assert_int_equal(got[3].host, third.host);
-    assert_false(attempts_prefer(r, house.hosts[5].at, got, 5));
+    assert_int_equal(attempts_find(r, house.hosts[5].at, got, 5), 5);
     route_release(r);
 }
 

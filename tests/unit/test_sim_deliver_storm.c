@@ -112,7 +112,7 @@ static struct route *draw_route(void)
         numbers[count++] = (int)((first + i) % HOSTS);
         numbers[count++] = (int)below(2) * 10;
     }
-    return a_route(numbers, count);
+    return a_route_by(ROUTE_SMTP, ROUTE_TLS_MAY, numbers, count);
 }
 
 static void draw_settings(void)

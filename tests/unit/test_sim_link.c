@@ -145,7 +145,7 @@ static void begin(struct end *e)
         return;
     }
     struct tls_stream *s =
-        e->is_client ? tls_stream_connect(e->tls, "one.test") : tls_stream_accept(e->tls);
+        e->is_client ? tls_stream_connect(e->tls, "one.test", 1000) : tls_stream_accept(e->tls);
     assert_non_null(s);
     link_start_tls(&e->link, s);
 }

@@ -16,7 +16,7 @@ static void open_pair(struct pair *p, const char *name, size_t piece)
     p->server_context = tls_files_server();
     p->client_context = tls_files_client();
     p->server = tls_stream_accept(p->server_context);
-    p->client = tls_stream_connect(p->client_context, name);
+    p->client = tls_stream_connect(p->client_context, name, 1000);
     buffer_init(&p->at_server, 4 << 20);
     buffer_init(&p->at_client, 4 << 20);
 }
@@ -187,6 +187,66 @@ static int make_files(void **state)
     return 0;
 }
 
+/* Of a handshake with the server's first certificate, at this time, with these authorities. */
+static void expect_verified(const char *authorities, int64_t wall_ms, struct span name,
+                            const char *why_not)
+{
+    struct pair p;
+    const char *why;
+    open_pair(&p, NULL, 1000);
+    tls_stream_free(p.client);
+    if (authorities != NULL) {
+        tls_context_free(p.client_context);
+        assert_int_equal(tls_client_new(authorities, NULL, &p.client_context), FAULT_NONE);
+    }
+    p.client = tls_stream_connect(p.client_context, NULL, wall_ms);
+    assert_false(tls_stream_is_verified(p.client, name, NULL)); /* not yet */
+    talk(&p);
+    assert_int_equal(tls_stream_state(p.client), TLS_OPEN); /* in any case */
+    assert_true(tls_stream_is_verified(p.client, name, &why) == (why_not == NULL));
+    if (why_not == NULL)
+        assert_null(why);
+    else
+        assert_non_null(strstr(why, why_not));
+    close_pair(&p);
+}
+
+static void verified_or_why_not(void **state)
+{
+    (void)state;
+    const char *one = certificates[0].certificate;
+    static char longest[TLS_NAME_MAX + 1];
+    memset(longest, 'a', sizeof longest);
+    expect_verified(one, 1000, SPAN("one.test"), NULL);
+    expect_verified(one, 1000, SPAN("ONE.test"), NULL);
+    expect_verified(one, 1000, SPAN("10.0.1.1"), NULL);
+    expect_verified(one, 1000, SPAN("10.0.1.2"), "another name");
+    expect_verified(one, 1000, SPAN("two.test"), "another name");
+    expect_verified(one, 1000, SPAN("mx.one.test"), "another name");
+    expect_verified(one, 1000, SPAN("test"), "another name");
+    expect_verified(one, 1000, SPAN(""), "another name");
+    expect_verified(one, 1000, SPAN("one.test\0.two.test"), "another name");
+    expect_verified(one, 1000, span_of(longest, sizeof longest), "another name");
+    expect_verified(one, INT64_C(4200000000000), SPAN("one.test"), "expired");
+    expect_verified(certificates[1].certificate, 1000, SPAN("one.test"), "self");
+    expect_verified(NULL, 1000, SPAN("one.test"), "self");
+}
+
+static void bad_authorities(void **state)
+{
+    (void)state;
+    struct tls_context *c;
+    struct buffer why;
+    buffer_init(&why, 1024);
+    assert_int_equal(tls_client_new("/nowhere/ca.pem", &why, &c), FAULT_NOT_FOUND);
+    assert_true(span_starts_with(buffer_span(&why), SPAN("/nowhere/ca.pem: ")));
+    buffer_reset(&why);
+    assert_int_equal(tls_client_new(certificates[0].key, &why, &c), FAULT_SYNTAX);
+    assert_true(span_starts_with(buffer_span(&why), span_text(certificates[0].key)));
+    assert_int_equal(tls_client_new("/dev/null", NULL, &c), FAULT_SYNTAX);
+    buffer_fini(&why);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -196,6 +256,8 @@ int main(void)
         cmocka_unit_test(the_certificate_that_was_asked_for),
         cmocka_unit_test(bad_files),
         cmocka_unit_test(output_is_bounded),
+        cmocka_unit_test(verified_or_why_not),
+        cmocka_unit_test(bad_authorities),
     };
     return cmocka_run_group_tests(tests, make_files, NULL);
 }
