@@ -67,6 +67,8 @@ static size_t on_log(void *context, struct span lines)
 void house_init(struct house *h, struct ledger *l, const struct house_plan *plan, struct random *r)
 {
     *h = (struct house){.ledger = l, .sim = l->sim, .settings = plan->settings};
+    h->reload_count = plan->reload_count;
+    memcpy(h->reloads, plan->reloads, sizeof h->reloads);
     random_init(&h->random, random_next(r));
     h->machine = machine_new(l->sim, "mx", ADDRESS);
     h->smtp = h->control = ADDRESS;
@@ -76,12 +78,12 @@ void house_init(struct house *h, struct ledger *l, const struct house_plan *plan
     h->disk_bytes = plan->disk_bytes;
     machine_disk(h->machine, HOUSE_SPOOL, plan->disk_bytes);
     h->options = (struct engine_options){
-        .settings = plan->settings,
-        .listeners = &h->descriptor,
-        .listener_count = 1,
+        .source = {.settings = plan->settings,
+                   .listeners = &h->descriptor,
+                   .listener_count = 1,
+                   .own = &h->smtp,
+                   .own_count = 1},
         .control = machine_descriptor(h->machine, CONTROL_PORT),
-        .own = &h->smtp,
-        .own_count = 1,
         .processors = 1,
         .max_letters = plan->max_letters,
         .inline_bytes_max = plan->inline_bytes_max,
@@ -96,6 +98,8 @@ void house_fini(struct house *h)
 {
     check(h->life == NULL);
     settings_release(h->settings);
+    for (uint32_t i = 0; i < h->reload_count; i++)
+        settings_release(h->reloads[i]);
 }
 
 bool house_is_up(const struct house *h)
@@ -197,6 +201,19 @@ void house_kill_at(struct house *h, uint64_t operation, enum sim_death how)
     }
     h->kill_operation = operation;
     h->kill_how = how;
+}
+
+void house_reload(struct house *h, uint32_t which)
+{
+    struct buffer why;
+    check(which < h->reload_count);
+    h->options.source.settings = h->reloads[which];
+    if (!house_is_up(h) || life_death(h->life) != SIM_ALIVE)
+        return;
+    buffer_init(&why, 1024);
+    enum fault fault = engine_reload(h->engine, &h->options.source, &why);
+    check(fault == FAULT_NONE);
+    buffer_fini(&why);
 }
 
 void house_stop(struct house *h, bool stays_down)

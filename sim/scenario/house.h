@@ -13,8 +13,12 @@
 
 #define HOUSE_SPOOL "/spool"
 
+#define HOUSE_RELOADS_MAX 8
+
 struct house_plan {
-    struct settings *settings; /* the house's from now on */
+    struct settings *settings;                   /* the house's from now on */
+    struct settings *reloads[HOUSE_RELOADS_MAX]; /* these, too: what house_reload brings in force */
+    uint32_t reload_count;
     uint64_t disk_bytes;
     uint32_t max_letters, inline_bytes_max, appends_max;
 };
@@ -28,6 +32,8 @@ struct house {
     int descriptor;
     struct engine_options options;
     struct settings *settings;
+    struct settings *reloads[HOUSE_RELOADS_MAX];
+    uint32_t reload_count;
     uint64_t disk_bytes;
     struct world *life;
     struct engine *engine;
@@ -51,6 +57,8 @@ bool house_is_up(const struct house *h);
 void house_kill(struct house *h, enum sim_death how);
 /* In the middle of the n-th disk operation from now on; with no life, of the next one. */
 void house_kill_at(struct house *h, uint64_t operation, enum sim_death how);
+/* The configuration is another one from now on, in this life and the next. */
+void house_reload(struct house *h, uint32_t which);
 void house_stop(struct house *h, bool stays_down);
 void house_rise(struct house *h); /* begins again after a stop that it stays down for */
 

@@ -72,7 +72,7 @@ static void draw_limits(struct settings *s, struct random *r)
     s->disk_threads = number(r, 1, 3);
 }
 
-static void draw_house(struct plan *p, const struct town *t, struct random *r)
+static struct settings *draw_settings(const struct town *t, struct random *r)
 {
     static const uint32_t segments[] = {256 * KIB, 256 * KIB, 512 * KIB, 1 * MIB, 2 * MIB};
     static const struct address_range clients = {.family = 4, .prefix_bits = 24, .ip = {10, 0, 1}};
@@ -92,6 +92,12 @@ static void draw_house(struct plan *p, const struct town *t, struct random *r)
         s->next_hop_port = 25;
     }
     s->log_level = LOG_NOTICE;
+    return s;
+}
+
+static void draw_house(struct plan *p, const struct town *t, struct random *r)
+{
+    struct settings *s = draw_settings(t, r);
     p->house = (struct house_plan){
         .settings = s,
         .disk_bytes = DISK_BYTES,
@@ -318,6 +324,24 @@ static void draw_ends(struct plan *p, struct random *r)
     }
 }
 
+/* Other settings, of the same promises and the same disk. Of a random source of their own: what
+   else happens in a seed does not change. */
+static void draw_reloads(struct plan *p, const struct town *t, struct random r)
+{
+    const struct settings *first = p->house.settings;
+    for (uint32_t n = one_in(&r, 3) ? small(&r, HOUSE_RELOADS_MAX) : 0; n > 0; n--) {
+        struct settings *s = draw_settings(t, &r);
+        s->retry_first_ms = first->retry_first_ms;
+        s->retry_max_ms = first->retry_max_ms;
+        s->queue_lifetime_ms = first->queue_lifetime_ms;
+        s->segment_bytes = first->segment_bytes;
+        s->spool_bytes_max = first->spool_bytes_max;
+        s->reserve_segments = first->reserve_segments;
+        add(p, random_between(&r, 0, p->war_us), ACTION_RELOAD, p->house.reload_count, 0);
+        p->house.reloads[p->house.reload_count++] = s;
+    }
+}
+
 static int compare(const void *a, const void *b)
 {
     const struct action *x = a, *y = b;
@@ -345,6 +369,7 @@ void plan_draw(struct plan *p, struct town *t, struct random *r)
     draw_stretches(p, t, r);
     draw_sinks(p, t, r);
     draw_ends(p, r);
+    draw_reloads(p, t, *r);
     add(p, p->war_us, ACTION_PEACE, 0, 0);
     qsort(p->actions, p->action_count, sizeof *p->actions, compare);
 }

@@ -31,7 +31,8 @@ struct troubles {
     ACTION(KILL, "kill")           /* a: enum sim_death */                     \
     ACTION(KILL_AT, "kill at")     /* a: enum sim_death, b: disk operation */  \
     ACTION(STOP, "stop")                                                       \
-    ACTION(CLOCK, "clock") /* b: ms */                                         \
+    ACTION(RELOAD, "reload") /* a: of house.reloads */                         \
+    ACTION(CLOCK, "clock")   /* b: ms */                                       \
     ACTION(PEACE, "peace")
 
 enum action_kind {

@@ -182,6 +182,9 @@ static void act(struct scenario *s, const struct action *a)
     case ACTION_STOP:
         house_stop(&s->house, false);
         break;
+    case ACTION_RELOAD:
+        house_reload(&s->house, a->a);
+        break;
     case ACTION_CLOCK:
         machine_wall_jump(s->house.machine, a->b);
         break;

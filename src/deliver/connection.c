@@ -84,6 +84,12 @@ void connection_close(struct connection *c)
         end_orphan(c);
 }
 
+void connection_renew(struct connection *c)
+{
+    if (c->state == CONNECTION_IDLE && c->delivery == NULL)
+        conversation_quit(c);
+}
+
 /* The socket ---------------------------------------------------------------------------------- */
 
 void connection_drop(struct connection *c)
@@ -95,6 +101,9 @@ void connection_drop(struct connection *c)
     c->is_securing = false;
     client_free(c->client);
     c->client = NULL;
+    if (c->settings != NULL)
+        lease_give(c->settings->lease);
+    c->settings = NULL;
     c->is_sending = false;
     c->transactions = 0;
     buffer_free_memory(&c->sending);
@@ -127,7 +136,7 @@ void connection_over(struct connection *c)
 static bool may_be_kept(const struct connection *c)
 {
     return c->client != NULL && client_is_usable(c->client) && !c->is_sending &&
-           c->transactions < c->deliverer->settings->messages_max;
+           c->settings == c->deliverer->settings && c->transactions < c->settings->messages_max;
 }
 
 /* The delivery -------------------------------------------------------------------------------- */

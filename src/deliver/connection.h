@@ -81,6 +81,8 @@ struct connection {
 
     struct link link; /* open, and the client there: both or neither, but for CONNECTING */
     struct client *client;
+    const struct deliverer_settings *settings; /* of the client; NULL: there is none */
+    struct client_limits limits;
     struct endpoint peer;
     uint32_t transactions; /* over this socket */
     bool is_securing;      /* the handshake is under way */
@@ -116,8 +118,7 @@ struct connection {
 
 struct deliverer {
     struct actor *worker;
-    const struct deliverer_settings *settings;
-    struct client_limits limits;
+    const struct deliverer_settings *settings; /* of connections to come */
     struct spool *spool;
     struct tls_context *tls; /* made when first needed */
     struct list connections, notices;
@@ -146,6 +147,8 @@ void connection_free(struct connection *c);
 void connection_deliver(struct connection *c, struct delivery *delivery);
 /* Its channel is closed: says goodbye and frees itself. */
 void connection_close(struct connection *c);
+/* The deliverer has new settings: an idle socket ends, one in use does after its delivery. */
+void connection_renew(struct connection *c);
 /* Answers to its letters. */
 void connection_on_append(struct connection *c);
 void connection_on_fetch(struct connection *c);

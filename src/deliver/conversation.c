@@ -59,12 +59,35 @@ void conversation_try_next(struct connection *c)
     connection_finish(c, c->trouble_fault);
 }
 
+static struct client_limits limits_of(const struct deliverer_settings *s)
+{
+    return (struct client_limits){
+        .greeting_timeout_ms = s->greeting_timeout_ms,
+        .ehlo_timeout_ms = s->ehlo_timeout_ms,
+        .mail_timeout_ms = s->mail_timeout_ms,
+        .rcpt_timeout_ms = s->rcpt_timeout_ms,
+        .data_timeout_ms = s->data_timeout_ms,
+        .block_timeout_ms = s->block_timeout_ms,
+        .dot_timeout_ms = s->dot_timeout_ms,
+        .quit_timeout_ms = s->quit_timeout_ms,
+    };
+}
+
+/* The client is of the settings of now, and holds them. */
+static struct client *make_client(struct connection *c)
+{
+    const struct deliverer_settings *s = c->deliverer->settings;
+    lease_take(s->lease);
+    c->settings = s;
+    c->limits = limits_of(s);
+    return client_new(&c->limits, s->hostname);
+}
+
 static void on_connect(void *context, enum fault fault)
 {
     struct connection *c = context;
-    struct deliverer *d = c->deliverer;
     if (fault == FAULT_NONE) {
-        c->client = client_new(&d->limits, d->settings->hostname);
+        c->client = make_client(c);
         if (c->client == NULL)
             fault = FAULT_NO_MEMORY;
         else

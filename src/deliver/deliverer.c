@@ -4,20 +4,6 @@
 
 #include "deliver/connection.h"
 
-static struct client_limits limits_of(const struct deliverer_settings *s)
-{
-    return (struct client_limits){
-        .greeting_timeout_ms = s->greeting_timeout_ms,
-        .ehlo_timeout_ms = s->ehlo_timeout_ms,
-        .mail_timeout_ms = s->mail_timeout_ms,
-        .rcpt_timeout_ms = s->rcpt_timeout_ms,
-        .data_timeout_ms = s->data_timeout_ms,
-        .block_timeout_ms = s->block_timeout_ms,
-        .dot_timeout_ms = s->dot_timeout_ms,
-        .quit_timeout_ms = s->quit_timeout_ms,
-    };
-}
-
 enum fault deliverer_new(struct actor *worker, const struct deliverer_settings *settings,
                          struct spool *spool, struct deliverer **deliverer_out)
 {
@@ -25,8 +11,8 @@ enum fault deliverer_new(struct actor *worker, const struct deliverer_settings *
     if (d == NULL)
         return FAULT_NO_MEMORY;
     d->worker = worker;
+    lease_take(settings->lease);
     d->settings = settings;
-    d->limits = limits_of(settings);
     d->spool = spool;
     list_init(&d->connections);
     list_init(&d->notices);
@@ -39,6 +25,15 @@ enum fault deliverer_new(struct actor *worker, const struct deliverer_settings *
     }
     *deliverer_out = d;
     return FAULT_NONE;
+}
+
+void deliverer_use(struct deliverer *d, const struct deliverer_settings *settings)
+{
+    struct lease *before = d->settings->lease;
+    lease_take(settings->lease);
+    d->settings = settings;
+    list_each(node, &d->connections) connection_renew(container_of(node, struct connection, node));
+    lease_give(before);
 }
 
 static void on_close(struct deliverer *d, struct delivery *delivery)
@@ -136,5 +131,6 @@ void deliverer_free(struct deliverer *d)
     list_each(node, &d->connections) connection_free(container_of(node, struct connection, node));
     notices_free(d);
     tls_context_free(d->tls);
+    lease_give(d->settings->lease);
     free(d);
 }

@@ -10,14 +10,17 @@
 #ifndef DELIVER_DELIVERER_H
 #define DELIVER_DELIVERER_H
 
+#include "base/lease.h"
 #include "letter/actor.h"
 #include "os/socket.h"
 #include "spool/spool.h"
 
 struct deliverer;
 
-/* Immutable; lives as long as the deliverer. */
+/* Immutable. A connection keeps those it was made under, and is a user of their lease; the
+   deliverer itself is one, too. */
 struct deliverer_settings {
+    struct lease *lease; /* NULL: they live as long as the deliverer */
     const char *hostname;
     const char *tls_authorities;              /* a PEM file; NULL: those of the system */
     struct endpoint source_ipv4, source_ipv6; /* family 0: any */
@@ -37,6 +40,8 @@ struct deliverer_counters {
 
 must_use enum fault deliverer_new(struct actor *worker, const struct deliverer_settings *settings,
                                   struct spool *spool, struct deliverer **deliverer_out);
+/* For connections that are made from now on; idle ones end. */
+void deliverer_use(struct deliverer *d, const struct deliverer_settings *settings);
 /* A DELIVER or NOTIFY request, or an answer to its own APPEND, FETCH or JOB; false: not the
  * deliverer's. */
 bool deliverer_on_letter(struct deliverer *d, struct letter *letter);

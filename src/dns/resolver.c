@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/lease.h"
 #include "dns/lookup.h"
 #include "dns/resolution.h"
 
@@ -24,10 +25,25 @@ struct question {
     enum question_state state;
 };
 
+/* A name server, with all that is remembered of its answers. */
+struct server {
+    struct lease lease; /* of manners */
+    struct endpoint at;
+    struct lookups *lookups;
+};
+
+/* The settings of now, or those of a work that began before. */
+struct manner {
+    struct lease lease; /* of works, and of the resolver while it is the present one */
+    struct resolver_settings settings;
+    struct server *server;
+};
+
 struct work {
     struct list node;  /* in resolver.works */
     struct list ready; /* in resolver.ready */
     struct resolver *resolver;
+    struct manner *manner;
     struct resolve *asker;
     struct timer timer;
     struct resolution resolution;
@@ -37,9 +53,9 @@ struct work {
 };
 
 struct resolver {
-    struct resolver_settings settings;
+    struct world *world;
+    struct manner *manner; /* of works to come */
     struct actor *actor;
-    struct lookups *lookups;
     struct list works;
     struct list ready;
     struct list waiting; /* questions, first come, first served */
@@ -52,10 +68,40 @@ static void on_turn(void *self);
 
 static const struct actor_role role = {"resolver", on_letter, on_turn};
 
-static void free_settings(struct resolver_settings *s)
+/* Manners and servers
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static void end_server(struct lease *lease)
 {
-    free((char *)(uintptr_t)s->hostname);
-    free((struct endpoint *)(uintptr_t)s->own);
+    struct server *s = container_of(lease, struct server, lease);
+    lookups_free(s->lookups);
+    free(s);
+}
+
+static enum fault server_new(struct resolver *r, struct endpoint at, struct server **server_out)
+{
+    struct server *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return FAULT_NO_MEMORY;
+    s->lease.on_end = end_server;
+    s->at = at;
+    enum fault fault = lookups_new(r->world, actor_loop(r->actor), at, &s->lookups);
+    if (fault == FAULT_NONE)
+        *server_out = s;
+    else
+        free(s);
+    return fault;
+}
+
+static void end_manner(struct lease *lease)
+{
+    struct manner *m = container_of(lease, struct manner, lease);
+    if (m->server != NULL)
+        lease_give(&m->server->lease);
+    free((char *)(uintptr_t)m->settings.hostname);
+    free((struct endpoint *)(uintptr_t)m->settings.own);
+    free(m);
 }
 
 static enum fault copy_settings(const struct resolver_settings *from, struct resolver_settings *to)
@@ -71,20 +117,44 @@ static enum fault copy_settings(const struct resolver_settings *from, struct res
     return FAULT_NONE;
 }
 
+/* The server of before is kept when it is the same, with what it knows. */
+static enum fault use(struct resolver *r, const struct resolver_settings *settings)
+{
+    struct manner *before = r->manner, *m = calloc(1, sizeof *m);
+    if (m == NULL)
+        return FAULT_NO_MEMORY;
+    m->lease.on_end = end_manner;
+    lease_take(&m->lease);
+    enum fault fault = copy_settings(settings, &m->settings);
+    if (fault == FAULT_NONE && before != NULL &&
+        endpoint_equal(before->server->at, settings->server))
+        m->server = before->server;
+    else if (fault == FAULT_NONE)
+        fault = server_new(r, settings->server, &m->server);
+    if (fault != FAULT_NONE) {
+        lease_give(&m->lease);
+        return fault;
+    }
+    lease_take(&m->server->lease);
+    r->manner = m;
+    if (before != NULL)
+        lease_give(&before->lease);
+    return FAULT_NONE;
+}
+
 enum fault resolver_new(struct world *w, const struct resolver_settings *settings,
                         uint32_t max_letters, struct log *log, struct resolver **resolver_out)
 {
     struct resolver *r = calloc(1, sizeof *r);
     if (r == NULL)
         return FAULT_NO_MEMORY;
+    r->world = w;
     list_init(&r->works);
     list_init(&r->ready);
     list_init(&r->waiting);
-    enum fault fault = copy_settings(settings, &r->settings);
+    enum fault fault = actor_new(w, &role, r, max_letters, log, &r->actor);
     if (fault == FAULT_NONE)
-        fault = actor_new(w, &role, r, max_letters, log, &r->actor);
-    if (fault == FAULT_NONE)
-        fault = lookups_new(w, actor_loop(r->actor), settings->server, &r->lookups);
+        fault = use(r, settings);
     if (fault == FAULT_NONE)
         *resolver_out = r;
     else
@@ -127,7 +197,8 @@ static void ask(struct question *q)
     q->lookup.on_answer = on_answer;
     q->lookup.context = q;
     r->asked_count++;
-    enum fault fault = lookup_start(r->lookups, &q->lookup, asked.name, asked.type);
+    enum fault fault =
+        lookup_start(q->work->manner->server->lookups, &q->lookup, asked.name, asked.type);
     if (fault != FAULT_NONE) {
         r->asked_count--;
         answered(q, fault, (struct span){NULL, 0});
@@ -139,7 +210,7 @@ static void withdraw(struct question *q)
 {
     struct resolver *r = q->work->resolver;
     if (q->state == ASKED) {
-        lookup_cancel(r->lookups, &q->lookup);
+        lookup_cancel(q->work->manner->server->lookups, &q->lookup);
         r->asked_count--;
     }
     list_remove(&q->node);
@@ -157,6 +228,7 @@ static void work_free(struct work *w)
     list_remove(&w->node);
     list_remove(&w->ready);
     resolution_fini(&w->resolution);
+    lease_give(&w->manner->lease);
     free(w->questions);
     free(w);
 }
@@ -236,14 +308,17 @@ static void begin_work(struct resolver *r, struct resolve *asker)
         return;
     }
     w->resolver = r;
+    w->manner = r->manner;
+    lease_take(&w->manner->lease);
     w->asker = asker;
     asker->work = w;
     list_append(&r->works, &w->node);
     list_init(&w->ready);
     timer_init(&w->timer, on_timer, w);
-    resolution_init(&w->resolution, &r->settings, asker->name, asker->is_host,
-                    asker->port != 0 ? asker->port : r->settings.port);
-    if (timer_set(l, &w->timer, loop_mono_us(l) + r->settings.timeout_ms * 1000) != FAULT_NONE)
+    const struct resolver_settings *s = &w->manner->settings;
+    resolution_init(&w->resolution, s, asker->name, asker->is_host,
+                    asker->port != 0 ? asker->port : s->port);
+    if (timer_set(l, &w->timer, loop_mono_us(l) + s->timeout_ms * 1000) != FAULT_NONE)
         give_up(w, FAULT_NO_MEMORY, 0);
     else
         begin_step(w);
@@ -262,6 +337,12 @@ static void stop(struct resolver *r, struct letter *letter)
     actor_stop(r->actor);
 }
 
+static void renew(struct resolver *r, struct resolver_renewal *renewal)
+{
+    renewal->fault = r->is_stopping ? FAULT_STOPPING : use(r, renewal->settings);
+    letter_answer(r->actor, &renewal->letter);
+}
+
 static void on_letter(void *self, struct letter *letter)
 {
     struct resolver *r = self;
@@ -270,6 +351,8 @@ static void on_letter(void *self, struct letter *letter)
         stop(r, letter);
     } else if (letter->type == LETTER_PING) {
         letter_answer(r->actor, letter);
+    } else if (letter->type == LETTER_RENEW) {
+        renew(r, container_of(letter, struct resolver_renewal, letter));
     } else {
         check(letter->type == LETTER_RESOLVE);
         if (r->is_stopping)
@@ -305,8 +388,8 @@ void resolver_free(struct resolver *r)
         return;
     while (!list_empty(&r->works))
         work_free(container_of(r->works.next, struct work, node));
-    lookups_free(r->lookups);
+    if (r->manner != NULL)
+        lease_give(&r->manner->lease);
     actor_free(r->actor);
-    free_settings(&r->settings);
     free(r);
 }

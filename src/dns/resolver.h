@@ -52,6 +52,13 @@ struct resolve {
     void *work;          /* the resolver's */
 };
 
+/* RENEW: for questions from now on. */
+struct resolver_renewal {
+    struct letter letter;
+    const struct resolver_settings *settings; /* the asker's until the answer */
+    enum fault fault;                         /* out; nothing has changed */
+};
+
 must_use enum fault resolver_new(struct world *w, const struct resolver_settings *settings,
                                  uint32_t max_letters, struct log *log,
                                  struct resolver **resolver_out);

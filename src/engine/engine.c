@@ -7,7 +7,7 @@
 
 static struct log *log_for(struct engine *e)
 {
-    const struct settings *s = e->options.settings;
+    const struct settings *s = e->options.source.settings;
     struct log *l = log_new(e->options.log_sink, s->log_format, s->log_level);
     if (l != NULL)
         e->logs[e->log_count++] = l;
@@ -62,6 +62,8 @@ static void on_letter(void *self, struct letter *letter)
     if (letter->type == LETTER_PING) {
         if (--e->pings_out == 0 && e->options.on_beat != NULL)
             e->options.on_beat(e->options.context);
+    } else if (letter->type == LETTER_RENEW) {
+        renewal_answered(e);
     } else {
         e->stops_out--;
         next_stage(e);
@@ -71,7 +73,9 @@ static void on_letter(void *self, struct letter *letter)
 static void on_turn(void *self)
 {
     struct engine *e = self;
-    if (e->stage == STAGE_RUNNING && atomic_load(&e->is_asked_to_stop))
+    renewal_tend(e);
+    if (e->stage == STAGE_RUNNING && atomic_load(&e->is_asked_to_stop) &&
+        e->renewal.letters_out == 0)
         next_stage(e);
 }
 
@@ -105,7 +109,7 @@ static const struct actor_role role = {"engine", on_letter, on_turn};
 static enum fault make_disk(struct engine *e, const char **part_out)
 {
     *part_out = "disk threads";
-    enum fault fault = disk_pool_new(e->world, e->options.settings->disk_threads,
+    enum fault fault = disk_pool_new(e->world, e->options.source.settings->disk_threads,
                                      e->options.max_letters, &e->pool);
     if (fault != FAULT_NONE)
         return fault;
@@ -122,13 +126,14 @@ static enum fault make_disk(struct engine *e, const char **part_out)
 static enum fault make_queue(struct engine *e, const char **part_out)
 {
     *part_out = "resolver";
-    enum fault fault = resolver_new(e->world, &e->resolver_settings, e->options.max_letters,
-                                    log_for(e), &e->resolver);
+    enum fault fault = resolver_new(e->world, &e->renewal.alive[0]->resolver,
+                                    e->options.max_letters, log_for(e), &e->resolver);
     if (fault != FAULT_NONE)
         return fault;
     join_in(e, resolver_actor(e->resolver), "resolver", UINT32_MAX, STAGE_SPOOL);
     *part_out = "queue";
-    fault = queue_new(e->world, &e->queue_settings, e->options.max_letters, log_for(e), &e->queue);
+    fault = queue_new(e->world, &e->renewal.alive[0]->queue, e->options.max_letters, log_for(e),
+                      &e->queue);
     if (fault != FAULT_NONE)
         return fault;
     join_in(e, queue_actor(e->queue), "queue", UINT32_MAX, STAGE_QUEUE);
@@ -136,25 +141,7 @@ static enum fault make_queue(struct engine *e, const char **part_out)
     return FAULT_NONE;
 }
 
-/* A context for each worker, since they would wait for each other's locks in a common one. */
-static enum fault make_tls(struct engine *e, uint32_t number)
-{
-    const struct settings *s = e->options.settings;
-    struct tls_certificate own = {s->tls_certificate, s->tls_key};
-    if (s->tls_certificate == NULL || e->options.ticket_keys == NULL)
-        return FAULT_NONE;
-    struct buffer unread;
-    buffer_init(&unread, 1024);
-    enum fault fault =
-        tls_server_new(&own, 1, e->options.ticket_keys,
-                       e->options.why != NULL ? e->options.why : &unread, &e->tls[number]);
-    buffer_fini(&unread);
-    if (fault == FAULT_NONE)
-        receiver_use_tls(worker_receiver(e->workers[number]), e->tls[number]);
-    return fault;
-}
-
-static enum fault make_worker(struct engine *e, uint32_t number, const char **part_out)
+static enum fault make_worker(struct engine *e, uint32_t number)
 {
     struct worker *w;
     enum fault fault = worker_new(e->world, e->options.max_letters, log_for(e), &w);
@@ -163,16 +150,11 @@ static enum fault make_worker(struct engine *e, uint32_t number, const char **pa
     e->workers[number] = w;
     join_in(e, worker_actor(w), "worker", number, STAGE_THREADS);
     e->members[e->member_count - 1].is_worker = true;
-    fault = worker_equip(w, &e->receiver_settings, &e->deliverer_settings, e->spool,
-                         queue_actor(e->queue));
-    if (fault == FAULT_NONE) {
-        *part_out = "TLS";
-        fault = make_tls(e, number);
-    }
-    if (fault == FAULT_NONE)
-        *part_out = "workers";
-    for (uint32_t i = 0; i < e->options.listener_count && fault == FAULT_NONE; i++)
-        fault = receiver_listen(worker_receiver(w), e->options.listeners[i], false);
+    const struct generation *first = e->renewal.alive[0];
+    const struct worker_generation *own = &first->workers[number];
+    fault = worker_equip(w, &own->receiver, &own->deliverer, e->spool, queue_actor(e->queue));
+    for (uint32_t i = 0; i < first->source.listener_count && fault == FAULT_NONE; i++)
+        fault = receiver_listen(worker_receiver(w), first->source.listeners[i], false);
     return fault;
 }
 
@@ -181,7 +163,7 @@ static enum fault make_workers(struct engine *e, const char **part_out)
     struct actor *actors[ENGINE_WORKERS_MAX];
     *part_out = "workers";
     for (uint32_t i = 0; i < e->worker_count; i++) {
-        enum fault fault = make_worker(e, i, part_out);
+        enum fault fault = make_worker(e, i);
         if (fault != FAULT_NONE)
             return fault;
         actors[i] = worker_actor(e->workers[i]);
@@ -204,10 +186,39 @@ static enum fault make_control(struct engine *e, const char **part_out)
 
 static uint32_t count_workers(const struct engine_options *o)
 {
-    uint32_t wanted = o->settings->workers == 0 ? o->processors : o->settings->workers;
+    uint32_t workers = o->source.settings->workers;
+    uint32_t wanted = workers == 0 ? o->processors : workers;
     if (wanted == 0)
         return 1;
     return wanted < ENGINE_WORKERS_MAX ? wanted : ENGINE_WORKERS_MAX;
+}
+
+static void derive_spool(struct engine *e)
+{
+    const struct settings *s = e->options.source.settings;
+    uint32_t inline_max = e->options.inline_bytes_max;
+    e->spool_settings = (struct spool_settings){
+        .path = s->spool,
+        .segment_bytes = (uint32_t)s->segment_bytes,
+        .inline_bytes_max = inline_max == 0 ? ENVELOPE_INLINE_MAX : inline_max,
+        .disk_bytes_max = s->spool_bytes_max,
+        .segments_reserved = s->reserve_segments,
+    };
+}
+
+static enum fault make_generation(struct engine *e, const char **part_out)
+{
+    struct generation *first;
+    struct buffer unread;
+    struct buffer *why = e->options.why != NULL ? e->options.why : &unread;
+    *part_out = "TLS";
+    buffer_init(&unread, 1024);
+    enum fault fault =
+        generation_new(&e->options, &e->options.source, e->worker_count, why, &first);
+    buffer_fini(&unread);
+    if (fault == FAULT_NONE)
+        renewal_begin(e, first);
+    return fault;
 }
 
 enum fault engine_new(struct world *w, const struct engine_options *options,
@@ -221,8 +232,12 @@ enum fault engine_new(struct world *w, const struct engine_options *options,
     e->options = *options;
     e->worker_count = count_workers(options);
     timer_init(&e->beat, on_beat, e);
-    engine_derive(e);
-    enum fault fault = actor_new(w, &role, e, 0, log_for(e), &e->actor);
+    derive_spool(e);
+    enum fault fault = make_generation(e, part_out);
+    if (fault == FAULT_NONE) {
+        *part_out = "engine";
+        fault = actor_new(w, &role, e, 0, log_for(e), &e->actor);
+    }
     if (fault == FAULT_NONE)
         fault = make_disk(e, part_out);
     if (fault == FAULT_NONE)
@@ -247,7 +262,7 @@ enum fault engine_new(struct world *w, const struct engine_options *options,
 enum fault engine_start(struct engine *e)
 {
     LOG(actor_log(e->actor), EVENT_ENGINE_STARTED, log_u64("workers", e->worker_count),
-        log_u64("listeners", e->options.listener_count));
+        log_u64("listeners", e->options.source.listener_count));
     enum fault fault = actor_start(e->actor);
     for (uint32_t i = 0; i < e->member_count && fault == FAULT_NONE; i++)
         fault = actor_start(e->members[i].actor);
@@ -281,14 +296,13 @@ void engine_free(struct engine *e)
     control_free(e->control);
     for (uint32_t i = 0; i < e->worker_count; i++)
         worker_free(e->workers[i]);
-    for (uint32_t i = 0; i < e->worker_count; i++)
-        tls_context_free(e->tls[i]);
     resolver_free(e->resolver);
     queue_free(e->queue); /* its letters may still lie with the others */
     disk_pool_free(e->pool);
     if (e->actor != NULL)
         timer_cancel(actor_loop(e->actor), &e->beat);
     actor_free(e->actor);
+    renewal_free(e);
     for (uint32_t i = 0; i < e->log_count; i++)
         log_free(e->logs[i]);
     free(e);

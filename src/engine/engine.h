@@ -13,29 +13,41 @@
 
 #include "base/buffer.h"
 #include "config/settings.h"
+#include "os/socket.h"
 #include "os/world.h"
 
-#define ENGINE_BEAT_MS       1000
-#define ENGINE_STOP_LIMIT_MS 30000 /* then it ends with work in hand; the next start finds it */
+#define ENGINE_BEAT_MS         1000
+#define ENGINE_STOP_LIMIT_MS   30000 /* then it ends with work in hand; the next start finds it */
+#define ENGINE_GENERATIONS_MAX 4     /* alive at once */
 
 struct engine;
 
-struct engine_options {
+/* What a generation of the configuration is made of. All but the settings, of which it has a
+   reference of its own, stays the giver's until on_end. */
+struct generation_source {
     const struct settings *settings;
     const int *listeners; /* descriptors that are bound and listening; all workers accept on each */
     uint32_t listener_count;
-    int control;                /* a listening Unix socket, or -1 */
     const struct endpoint *own; /* our own addresses */
     size_t own_count;
-    uint32_t processors;            /* for settings->workers 0 */
-    uint32_t max_letters;           /* of a turn of any actor; 0: all */
-    uint32_t inline_bytes_max;      /* 0: ENVELOPE_INLINE_MAX */
-    uint32_t appends_max;           /* of a worker, under way with the spool; 0: plenty */
-    const uint8_t *ticket_keys;     /* TLS_TICKET_KEY_BYTES random bytes; NULL: no TLS */
-    struct buffer *why;             /* says more about a fault of TLS; may be NULL */
-    uint64_t secret;                /* random, of the hash tables */
-    struct log_sink log_sink;       /* shared by all actors: each flush is one call */
-    void (*on_beat)(void *context); /* on the engine actor's thread; may be NULL */
+    /* The text of a file that the settings name; data NULL: there is none. NULL: files are read. */
+    struct span (*find_file)(void *context, const char *path);
+    void (*on_end)(void *context); /* nobody goes by it any more; any thread; may be NULL */
+    void *context;
+};
+
+struct engine_options {
+    struct generation_source source; /* of the first generation */
+    int control;                     /* a listening Unix socket, or -1 */
+    uint32_t processors;             /* for settings->workers 0 */
+    uint32_t max_letters;            /* of a turn of any actor; 0: all */
+    uint32_t inline_bytes_max;       /* 0: ENVELOPE_INLINE_MAX */
+    uint32_t appends_max;            /* of a worker, under way with the spool; 0: plenty */
+    const uint8_t *ticket_keys;      /* TLS_TICKET_KEY_BYTES random bytes; NULL: no TLS */
+    struct buffer *why;              /* says more about a fault of TLS; may be NULL */
+    uint64_t secret;                 /* random, of the hash tables */
+    struct log_sink log_sink;        /* shared by all actors: each flush is one call */
+    void (*on_beat)(void *context);  /* on the engine actor's thread; may be NULL */
     void *context;
 };
 
@@ -43,6 +55,16 @@ struct engine_options {
 must_use enum fault engine_new(struct world *w, const struct engine_options *options,
                                struct engine **engine_out, const char **part_out);
 must_use enum fault engine_start(struct engine *e);
+/*
+ * Another generation: new sessions, deliveries and questions go by it as soon as all members have
+ * heard of it; whoever is at work goes on by the one it began with. What the process was made with
+ * stays: spool, control socket, number of threads, log. While ENGINE_GENERATIONS_MAX are alive it
+ * waits, and sessions of the oldest are asked to end between two messages; one that comes
+ * meanwhile takes its place. A fault (SYNTAX and others of tls/context.h, NO_MEMORY): nothing has
+ * changed, `why` says more, and the source is the caller's. Any thread, but one at a time.
+ */
+must_use enum fault engine_reload(struct engine *e, const struct generation_source *source,
+                                  struct buffer *why);
 void engine_stop(struct engine *e);             /* any thread: begins to wind down */
 bool engine_is_stopped(const struct engine *e); /* any thread: all actors have ended */
 void engine_join(struct engine *e);             /* waits for the end of all threads */

@@ -11,6 +11,7 @@
 #include "dns/resolver.h"
 #include "engine/control.h"
 #include "engine/engine.h"
+#include "engine/generation.h"
 #include "engine/worker.h"
 #include "queue/queue.h"
 #include "tls/context.h"
@@ -36,6 +37,20 @@ struct member {
     bool is_worker;
 };
 
+/* How the members come from one generation to the next. */
+struct renewal {
+    struct generation *alive[ENGINE_GENERATIONS_MAX]; /* oldest first; the last is the present */
+    uint32_t count;
+    struct generation *_Atomic pending; /* from engine_reload; NULL: none */
+    struct worker_renewal workers[ENGINE_WORKERS_MAX];
+    struct queue_renewal queue;
+    struct resolver_renewal resolver;
+    uint32_t letters_out;
+    bool is_queue_next;  /* it hears of it when all others have */
+    bool is_oldest_over; /* its sessions have been told */
+    enum fault fault;    /* of a member, in this round */
+};
+
 struct engine {
     struct world *world;
     struct engine_options options;
@@ -48,7 +63,6 @@ struct engine {
     struct resolver *resolver;
     struct control *control; /* NULL: none */
     struct worker *workers[ENGINE_WORKERS_MAX];
-    struct tls_context *tls[ENGINE_WORKERS_MAX]; /* of each worker; NULL: none */
     uint32_t worker_count;
     struct member members[ENGINE_MEMBERS_MAX];
     uint32_t member_count;
@@ -56,16 +70,17 @@ struct engine {
     enum engine_stage stage;
     int64_t started_wall_ms;
     _Atomic bool is_asked_to_stop, is_stopped;
+    struct renewal renewal;
+    _Atomic uint32_t generation_number, generation_count; /* for status */
     struct spool_settings spool_settings;
-    struct queue_settings queue_settings;
-    struct resolver_settings resolver_settings;
-    struct receiver_settings receiver_settings;
-    struct deliverer_settings deliverer_settings;
     struct log *logs[ENGINE_MEMBERS_MAX + 1];
     uint32_t log_count;
 };
 
-/* derive.c */
-void engine_derive(struct engine *e);
+/* renewal.c: of the engine's thread. */
+void renewal_begin(struct engine *e, struct generation *first);
+void renewal_tend(struct engine *e); /* in each turn */
+void renewal_answered(struct engine *e);
+void renewal_free(struct engine *e); /* all members are freed */
 
 #endif

@@ -134,12 +134,12 @@ int engine_process(struct world *w, struct engine_process *p)
     struct buffer why;
     buffer_init(&why, WHY_MAX);
     struct engine_options options = {
-        .settings = p->settings,
-        .listeners = p->listeners,
-        .listener_count = p->listener_count,
+        .source = {.settings = p->settings,
+                   .listeners = p->listeners,
+                   .listener_count = p->listener_count,
+                   .own = p->own,
+                   .own_count = p->own_count},
         .control = p->control,
-        .own = p->own,
-        .own_count = p->own_count,
         .processors = processors > 0 ? (uint32_t)processors : 1,
         .ticket_keys = ticket_keys,
         .why = &why,

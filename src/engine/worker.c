@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "engine/generation.h"
+
 struct worker {
     struct actor *actor;
     struct receiver *receiver;
@@ -22,11 +24,40 @@ static void on_stop(struct worker *w, struct letter *letter)
     receiver_stop(w->receiver);
 }
 
+/* The new sockets are those of before under other descriptors, but for what has changed. */
+static enum fault renew_listeners(struct worker *w, const struct generation_source *source)
+{
+    enum fault fault = FAULT_NONE;
+    if (w->is_stopping)
+        return FAULT_STOPPING;
+    receiver_renew_listeners(w->receiver);
+    for (uint32_t i = 0; i < source->listener_count && fault == FAULT_NONE; i++)
+        fault = receiver_listen(w->receiver, source->listeners[i], false);
+    receiver_close_listeners(w->receiver, fault != FAULT_NONE);
+    return fault;
+}
+
+static void on_renew(struct worker *w, struct worker_renewal *renewal)
+{
+    struct worker_generation *g = renewal->generation;
+    if (renewal->retires) {
+        g->lease.is_over = true;
+        receiver_retire(w->receiver);
+    } else {
+        receiver_use(w->receiver, &g->receiver);
+        deliverer_use(w->deliverer, &g->deliverer);
+        renewal->fault = renew_listeners(w, &g->whole->source);
+    }
+    letter_answer(w->actor, &renewal->letter);
+}
+
 static void on_letter(void *self, struct letter *letter)
 {
     struct worker *w = self;
     if (letter->type == LETTER_PING) {
         letter_answer(w->actor, letter);
+    } else if (letter->type == LETTER_RENEW) {
+        on_renew(w, container_of(letter, struct worker_renewal, letter));
     } else if (letter->type == LETTER_STOP) {
         on_stop(w, letter);
     } else {

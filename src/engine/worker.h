@@ -13,6 +13,16 @@
 #include "receive/receiver.h"
 
 struct worker;
+struct worker_generation;
+
+/* RENEW: new sessions and connections go by this from now on; or (`retires`) those that go by it
+   are to end as soon as they may. */
+struct worker_renewal {
+    struct letter letter;
+    struct worker_generation *generation;
+    bool retires;
+    enum fault fault; /* out: the listening sockets stay what they were */
+};
 
 must_use enum fault worker_new(struct world *w, uint32_t max_letters, struct log *log,
                                struct worker **worker_out);

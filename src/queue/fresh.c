@@ -20,13 +20,25 @@ void fresh_init(struct fresh_cache *c, uint64_t bytes_max)
     c->bytes_max = bytes_max;
 }
 
+/* The oldest go until so many bytes are within the bound. */
+static void make_room(struct fresh_cache *c, uint64_t bytes)
+{
+    while (!list_empty(&c->list) && c->bytes + bytes > c->bytes_max)
+        fresh_drop(c, container_of(c->list.next, struct fresh, node)->message);
+}
+
+void fresh_limit(struct fresh_cache *c, uint64_t bytes_max)
+{
+    c->bytes_max = bytes_max;
+    make_room(c, 0);
+}
+
 void fresh_keep(struct fresh_cache *c, struct message *m, struct mail_object *mail)
 {
     check(m->fresh == NULL);
     if (mail->memory_bytes > c->bytes_max)
         return;
-    while (c->bytes + mail->memory_bytes > c->bytes_max)
-        fresh_drop(c, container_of(c->list.next, struct fresh, node)->message);
+    make_room(c, mail->memory_bytes);
     struct fresh *f = malloc(sizeof *f);
     if (f == NULL)
         return;

@@ -17,6 +17,8 @@ struct fresh_cache {
 };
 
 void fresh_init(struct fresh_cache *c, uint64_t bytes_max);
+/* Another bound: what is beyond it goes now. */
+void fresh_limit(struct fresh_cache *c, uint64_t bytes_max);
 /* Keeps a reference of its own for `m`, which has none, if there is room or can be made. */
 void fresh_keep(struct fresh_cache *c, struct message *m, struct mail_object *mail);
 /* Without a reference; NULL: none is kept. */

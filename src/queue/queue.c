@@ -160,6 +160,7 @@ static void on_answer(struct queue *q, struct letter *letter)
         resolve_answered(q, container_of(letter, struct question, resolve.letter));
         return;
     case LETTER_STOP:
+    case LETTER_RENEW:
     case LETTER_PING:
     case LETTER_JOB:
     case LETTER_FETCH:
@@ -171,6 +172,8 @@ static void on_answer(struct queue *q, struct letter *letter)
     }
     check(false);
 }
+
+static void on_renew(struct queue *q, struct queue_renewal *renewal);
 
 static void on_recovered(struct queue *q, struct recovered *r)
 {
@@ -197,6 +200,9 @@ static void on_request(struct queue *q, struct letter *letter)
         return;
     case LETTER_OPERATE:
         operate_request(q, container_of(letter, struct operate, letter));
+        return;
+    case LETTER_RENEW:
+        on_renew(q, container_of(letter, struct queue_renewal, letter));
         return;
     case LETTER_PING:
         letter_answer(q->actor, letter);
@@ -267,25 +273,31 @@ static struct span next_hop_name(const char *next_hop, char text[DESTINATION_NAM
     return span_of(text, len < 0 || len > DESTINATION_NAME_MAX ? 0 : (size_t)len);
 }
 
-static enum fault init_next_hop(struct queue *q)
+/* Gives a reference to the next hop's destination, or NULL for "by MX". */
+static enum fault find_next_hop(struct queue *q, const struct queue_settings *settings,
+                                struct destination **destination_out)
 {
     char text[DESTINATION_NAME_MAX + 1];
-    if (q->settings.next_hop == NULL)
+    *destination_out = NULL;
+    if (settings->next_hop == NULL)
         return FAULT_NONE;
-    struct span name = next_hop_name(q->settings.next_hop, text);
+    struct span name = next_hop_name(settings->next_hop, text);
     if (name.len == 0)
         return FAULT_SYNTAX;
-    q->next_hop = destination_get(&q->destinations, name);
-    if (q->next_hop == NULL)
+    struct destination *d = destination_get(&q->destinations, name);
+    if (d == NULL)
         return FAULT_NO_MEMORY;
-    q->next_hop->is_host = true;
-    q->next_hop->port = q->settings.next_hop_port;
+    d->is_host = true;
+    d->port = settings->next_hop_port;
+    *destination_out = d;
     return FAULT_NONE;
 }
 
-static void init_limits(struct queue *q)
+static void use(struct queue *q, const struct queue_settings *settings)
 {
     struct queue_settings *s = &q->settings;
+    *s = *settings;
+    s->next_hop = NULL;
     check(s->retry_first_ms > 0 && s->lifetime_ms > 0);
     check(s->site_connections_max > 0 && s->delivery_recipients_max > 0);
     if (s->retry_max_ms < s->retry_first_ms)
@@ -299,18 +311,34 @@ static void init_limits(struct queue *q)
                                      .retry_max_ms = s->retry_max_ms};
 }
 
+/* Every domain is asked for anew before its next delivery: the way there may be another now. */
+static void on_renew(struct queue *q, struct queue_renewal *renewal)
+{
+    struct destination *next_hop, *d;
+    renewal->fault = find_next_hop(q, renewal->settings, &next_hop);
+    if (renewal->fault == FAULT_NONE) {
+        if (q->next_hop != NULL)
+            destination_release(&q->destinations, q->next_hop);
+        q->next_hop = next_hop;
+        use(q, renewal->settings);
+        fresh_limit(&q->fresh, q->settings.fresh_bytes_max);
+        for (size_t at = 0; (d = map_next(&q->destinations.map, &at)) != NULL;)
+            d->until_ms = 0;
+    }
+    letter_answer(q->actor, &renewal->letter);
+}
+
 enum fault queue_new(struct world *w, const struct queue_settings *settings, uint32_t max_letters,
                      struct log *log, struct queue **queue_out)
 {
     struct queue *q = calloc(1, sizeof *q);
     if (q == NULL)
         return FAULT_NO_MEMORY;
-    q->settings = *settings;
     q->log = log;
-    init_limits(q);
+    use(q, settings);
     init_tables(q);
     timer_init(&q->timer, on_timer, q);
-    enum fault fault = init_next_hop(q);
+    enum fault fault = find_next_hop(q, settings, &q->next_hop);
     if (fault == FAULT_NONE)
         fault = actor_new(w, &role, q, max_letters, log, &q->actor);
     if (fault == FAULT_NONE) {

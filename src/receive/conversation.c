@@ -13,6 +13,7 @@
 struct conversation {
     struct list node;
     struct receiver *receiver;
+    const struct receiver_settings *settings; /* of its beginning */
     struct link link;
     struct session *session;
     struct transaction *transaction; /* being filled, or made durable */
@@ -137,7 +138,7 @@ static enum fault ensure_transaction(struct conversation *c)
 {
     if (c->transaction != NULL)
         return FAULT_NONE;
-    return transaction_new(c->receiver, c->session, c->client, &transaction_events, c,
+    return transaction_new(c->receiver, c->settings, c->session, c->client, &transaction_events, c,
                            &c->transaction);
 }
 
@@ -243,7 +244,7 @@ static void recount(struct conversation *c)
 /* Once the 220 is with the kernel. False: it has closed. */
 static bool begin_tls(struct conversation *c)
 {
-    struct tls_stream *stream = tls_stream_accept(c->receiver->tls);
+    struct tls_stream *stream = tls_stream_accept(c->settings->tls);
     if (stream == NULL) {
         conversation_close(c, "out of memory");
         return false;
@@ -260,7 +261,8 @@ static void settle(struct conversation *c)
     bool is_due = c->is_securing && !c->has_begun_tls && c->sending.len == 0;
     if (is_due && !c->is_closing && !begin_tls(c))
         return;
-    if (c->receiver->is_stopping && is_idle(c))
+    bool is_to_end = c->receiver->is_stopping || lease_is_over(c->settings->lease);
+    if (is_to_end && is_idle(c))
         end_session(c, FAULT_STOPPING, "stopping");
     bool is_done = c->is_closing || (c->is_half && !is_waiting(c));
     if (is_done && c->sending.len == 0) {
@@ -398,7 +400,7 @@ static const struct transaction_events transaction_events = {
 
 static int64_t timeout_us(const struct conversation *c)
 {
-    const struct receiver_settings *s = c->receiver->settings;
+    const struct receiver_settings *s = c->settings;
     enum session_state state = session_state(c->session);
     bool is_data = state == SESSION_DATA || state == SESSION_CHUNK;
     return (is_data ? s->data_timeout_ms : s->command_timeout_ms) * 1000;
@@ -408,7 +410,9 @@ static int64_t timeout_us(const struct conversation *c)
 static bool set_timer(struct conversation *c)
 {
     int64_t now = now_us(c), due = c->active_us + timeout_us(c);
-    int64_t next = now + c->receiver->timer_period_us;
+    int64_t command_us = c->settings->command_timeout_ms * 1000;
+    int64_t data_us = c->settings->data_timeout_ms * 1000;
+    int64_t next = now + (command_us < data_us ? command_us : data_us);
     if (due > now && due < next)
         next = due;
     if (timer_set(c->receiver->loop, &c->timer, next) == FAULT_NONE)
@@ -431,7 +435,7 @@ static void time_out(struct conversation *c, const char *why)
 static void on_timer(void *context)
 {
     struct conversation *c = context;
-    int64_t now = now_us(c), whole_us = c->receiver->settings->session_time_max_ms * 1000;
+    int64_t now = now_us(c), whole_us = c->settings->session_time_max_ms * 1000;
     if (is_waiting(c))
         touch(c);
     if (!set_timer(c))
@@ -462,6 +466,8 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     if (c->session == NULL)
         goto no_session;
     c->receiver = r;
+    c->settings = r->settings;
+    lease_take(c->settings->lease);
     c->client = client;
     c->is_implicit = c->is_securing = is_implicit;
     c->opened_us = c->active_us = loop_mono_us(r->loop);
@@ -473,7 +479,7 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     receiver_count(&r->counts.sessions, 1);
     receiver_count(&r->counts.sessions_open, 1);
     log_opened(c);
-    if (r->tls != NULL)
+    if (c->settings->tls != NULL)
         session_offer_tls(c->session);
     if (set_timer(c)) {
         if (!is_implicit)
@@ -516,5 +522,6 @@ void conversation_close(struct conversation *c, const char *why)
     list_remove(&c->node);
     r->conversation_count--;
     receiver_count(&r->counts.sessions_open, -1);
+    lease_give(c->settings->lease);
     free(c);
 }

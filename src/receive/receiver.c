@@ -13,6 +13,7 @@ struct listener {
     struct socket *socket;
     struct receiver *receiver;
     bool is_implicit;
+    uint32_t round;
 };
 
 /* Turning away -------------------------------------------------------------------------------- */
@@ -76,52 +77,78 @@ enum fault receiver_new(struct actor *worker, const struct receiver_settings *se
                         struct spool *spool, struct actor *queue, struct receiver **receiver_out)
 {
     uint64_t secret;
-    int64_t shortest_ms = settings->command_timeout_ms < settings->data_timeout_ms
-                              ? settings->command_timeout_ms
-                              : settings->data_timeout_ms;
-    check(shortest_ms > 0 && settings->appends_max > 0);
+    check(settings->appends_max > 0);
     struct receiver *r = calloc(1, sizeof *r);
     if (r == NULL)
         return FAULT_NO_MEMORY;
     r->worker = worker;
     r->loop = actor_loop(worker);
     r->log = actor_log(worker);
-    r->settings = settings;
     r->spool = spool;
     r->queue = queue;
-    r->timer_period_us = shortest_ms * 1000;
     list_init(&r->listeners);
     list_init(&r->conversations);
     list_init(&r->transactions);
     credit_init(&r->appends, settings->appends_max);
     loop_random(r->loop, &secret, sizeof secret);
     client_limit_init(&r->clients, settings->sessions_per_client_max, secret);
+    receiver_use(r, settings);
     *receiver_out = r;
     return FAULT_NONE;
 }
 
-static void close_listeners(struct receiver *r)
+void receiver_use(struct receiver *r, const struct receiver_settings *settings)
 {
-    for (struct list *node; (node = list_take_first(&r->listeners)) != NULL;) {
-        struct listener *l = container_of(node, struct listener, node);
-        socket_close(l->socket);
-        free(l);
-    }
+    const struct receiver_settings *before = r->settings;
+    check(settings->command_timeout_ms > 0 && settings->data_timeout_ms > 0);
+    lease_take(settings->lease);
+    r->settings = settings;
+    r->clients.sessions_max = settings->sessions_per_client_max;
+    if (before != NULL)
+        lease_give(before->lease);
 }
 
-void receiver_use_tls(struct receiver *r, struct tls_context *tls)
+void receiver_retire(struct receiver *r)
 {
-    r->tls = tls;
+    list_each(node, &r->conversations) conversation_stop(conversation_of(node));
+}
+
+static void close_listener(struct listener *l)
+{
+    list_remove(&l->node);
+    socket_close(l->socket);
+    free(l);
+}
+
+static void close_listeners(struct receiver *r)
+{
+    list_each(node, &r->listeners) close_listener(container_of(node, struct listener, node));
+}
+
+void receiver_renew_listeners(struct receiver *r)
+{
+    r->listeners_round++;
+}
+
+void receiver_close_listeners(struct receiver *r, bool the_new)
+{
+    list_each(node, &r->listeners)
+    {
+        struct listener *l = container_of(node, struct listener, node);
+        if ((l->round == r->listeners_round) == the_new)
+            close_listener(l);
+    }
 }
 
 enum fault receiver_listen(struct receiver *r, int descriptor, bool is_implicit)
 {
-    check(!is_implicit || r->tls != NULL);
+    check(!is_implicit || r->settings->tls != NULL);
     struct listener *l = calloc(1, sizeof *l);
     if (l == NULL)
         return FAULT_NO_MEMORY;
     l->receiver = r;
     l->is_implicit = is_implicit;
+    l->round = r->listeners_round;
     enum fault fault = socket_listen_on(r->loop, descriptor, &listening, l, &l->socket);
     if (fault != FAULT_NONE) {
         free(l);
@@ -171,5 +198,6 @@ void receiver_free(struct receiver *r)
     list_each(node, &r->conversations) conversation_close(conversation_of(node), "the end");
     list_each(node, &r->transactions) transaction_free(transaction_of(node));
     client_limit_fini(&r->clients);
+    lease_give(r->settings->lease);
     free(r);
 }

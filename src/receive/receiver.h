@@ -11,6 +11,7 @@
 #ifndef RECEIVE_RECEIVER_H
 #define RECEIVE_RECEIVER_H
 
+#include "base/lease.h"
 #include "config/settings.h"
 #include "letter/actor.h"
 #include "os/socket.h"
@@ -20,8 +21,12 @@
 struct receiver;
 struct tls_context;
 
-/* Immutable; lives as long as the receiver. */
+/*
+ * Immutable. A session and its messages keep those of its beginning (receiver_use gives the next
+ * ones theirs): each, and the receiver itself, is a user of the lease, at whose end they may go.
+ */
 struct receiver_settings {
+    struct lease *lease; /* NULL: they live as long as the receiver */
     const char *hostname;
     struct session_limits session;
     uint32_t sessions_max;                  /* of this worker */
@@ -33,7 +38,8 @@ struct receiver_settings {
     uint32_t hops_max;                      /* Received fields (RFC 5321 6.3) */
     const struct address_range *relay_from; /* clients that may relay */
     size_t relay_from_count;
-    uint32_t appends_max; /* credits with the spool */
+    uint32_t appends_max;    /* credits with the spool; only the first ones count */
+    struct tls_context *tls; /* STARTTLS is offered; NULL: no TLS */
 };
 
 /* Figures for status; written by the worker, read by anybody. `refused`: messages, after their
@@ -46,11 +52,17 @@ struct receiver_counters {
 must_use enum fault receiver_new(struct actor *worker, const struct receiver_settings *settings,
                                  struct spool *spool, struct actor *queue,
                                  struct receiver **receiver_out);
-/* Before receiver_listen: STARTTLS is offered. The context outlives the receiver. */
-void receiver_use_tls(struct receiver *r, struct tls_context *tls);
+/* For sessions that begin from now on. */
+void receiver_use(struct receiver *r, const struct receiver_settings *settings);
+/* Sessions whose lease is over get 421 as soon as they have no message under way. */
+void receiver_retire(struct receiver *r);
 /* Accepts on an inherited descriptor (os/socket.h) from now on. is_implicit: under TLS from the
  * first byte (RFC 8314); only with a context. */
 must_use enum fault receiver_listen(struct receiver *r, int descriptor, bool is_implicit);
+/* What was listened on before the last call of this, or from then on, is closed; clients that wait
+ * there stay with the descriptor. */
+void receiver_renew_listeners(struct receiver *r);
+void receiver_close_listeners(struct receiver *r, bool the_new);
 /*
  * A letter came back; false: it is not the receiver's. Its own are APPENDs of ACCEPTED records,
  * ACCEPTED, and JOBs that write, finish or drop a content; nobody else on the worker sends such.

@@ -19,20 +19,19 @@ struct receiver {
     struct actor *worker;
     struct loop *loop;
     struct log *log;
-    const struct receiver_settings *settings;
+    const struct receiver_settings *settings; /* of sessions to come */
     struct spool *spool;
     struct actor *queue;
     struct list listeners;
+    uint32_t listeners_round; /* of those that are made now */
     struct list conversations;
     struct list transactions;
     uint32_t conversation_count;
     bool is_stopping;
     struct client_limit clients;
-    struct tls_context *tls; /* NULL: none is offered */
     struct credit appends;
     struct id_source ids;
     uint64_t memory_bytes; /* of envelopes, drafts and buffers under way */
-    int64_t timer_period_us;
     struct receiver_counts counts;
 };
 

@@ -22,6 +22,7 @@ enum transaction_state {
 struct transaction {
     struct list node; /* of the receiver's transactions */
     struct receiver *receiver;
+    const struct receiver_settings *settings; /* of its session */
     enum transaction_state state;
     const struct transaction_events *events;
     void *context; /* NULL: nobody waits for the answer */
@@ -76,6 +77,7 @@ void transaction_free(struct transaction *t)
     draft_free(t->draft);
     mail_release(t->mail);
     spill_free(t->spill);
+    lease_give(t->settings->lease);
     free(t);
 }
 
@@ -132,7 +134,7 @@ static bool make_prefix(const struct transaction *t, const struct session *sessi
         buffer_reset(&recipient);
     struct received received = {.helo = session_helo(session),
                                 .peer_address = client,
-                                .by = span_text(t->receiver->settings->hostname),
+                                .by = span_text(t->settings->hostname),
                                 .with = protocol_of(session),
                                 .id = t->id,
                                 .recipient = buffer_span(&recipient),
@@ -175,15 +177,18 @@ static enum fault begin_draft(struct transaction *t, const struct session *sessi
 
 static void on_credit(void *context);
 
-enum fault transaction_new(struct receiver *r, const struct session *session,
-                           struct endpoint client, const struct transaction_events *events,
-                           void *context, struct transaction **transaction_out)
+enum fault transaction_new(struct receiver *r, const struct receiver_settings *settings,
+                           const struct session *session, struct endpoint client,
+                           const struct transaction_events *events, void *context,
+                           struct transaction **transaction_out)
 {
     uint8_t random[10];
     struct transaction *t = calloc(1, sizeof *t);
     if (t == NULL)
         return FAULT_NO_MEMORY;
     t->receiver = r;
+    t->settings = settings;
+    lease_take(settings->lease);
     t->events = events;
     t->context = context;
     list_append(&r->transactions, &t->node);
@@ -228,7 +233,7 @@ enum fault transaction_keep(struct transaction *t, struct span run)
 {
     check(t->state == TRANSACTION_FILLING);
     header_scan_feed(&t->hops, run);
-    if (t->hops.received > t->receiver->settings->hops_max)
+    if (t->hops.received > t->settings->hops_max)
         return FAULT_HOPS;
     enum fault fault = FAULT_LIMIT;
     if (t->spill == NULL)

@@ -29,10 +29,12 @@ struct transaction_events {
     void (*on_committed)(void *context, enum fault fault, struct id id);
 };
 
-/* Takes the envelope from the session and makes id and Received field. NO_MEMORY. */
-must_use enum fault transaction_new(struct receiver *r, const struct session *session,
-                                    struct endpoint client, const struct transaction_events *events,
-                                    void *context, struct transaction **transaction_out);
+/* Under the settings of its session. Takes the envelope from the session and makes id and Received
+ * field. NO_MEMORY. */
+must_use enum fault transaction_new(struct receiver *r, const struct receiver_settings *settings,
+                                    const struct session *session, struct endpoint client,
+                                    const struct transaction_events *events, void *context,
+                                    struct transaction **transaction_out);
 /* More content, at most SPILL_RUN_MAX bytes, not while it is full. After a fault (NO_MEMORY, HOPS)
  * only transaction_drop is left. */
 must_use enum fault transaction_keep(struct transaction *t, struct span run);

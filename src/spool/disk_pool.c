@@ -31,6 +31,7 @@ static void on_letter(void *self, struct letter *letter)
         break;
     case LETTER_PING:
         break;
+    case LETTER_RENEW:
     case LETTER_APPEND:
     case LETTER_FETCH:
     case LETTER_RECOVERED:

@@ -51,16 +51,69 @@ static enum fault check_file(const char *path, struct buffer *why)
     return fault;
 }
 
+/* The certificate and the chain above it, as SSL_CTX_use_certificate_chain_file reads them. */
+static bool use_chain_text(SSL_CTX *ssl, struct span text)
+{
+    BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
+    X509 *leaf = bio == NULL ? NULL : PEM_read_bio_X509_AUX(bio, NULL, NULL, NULL);
+    X509 *above;
+    bool ok = leaf != NULL && SSL_CTX_use_certificate(ssl, leaf) == 1 &&
+              SSL_CTX_clear_chain_certs(ssl) == 1;
+    while (ok && (above = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL) {
+        ok = SSL_CTX_add0_chain_cert(ssl, above) == 1;
+        if (!ok)
+            X509_free(above);
+    }
+    if (ok)
+        ERR_clear_error(); /* of the end of the text */
+    X509_free(leaf);
+    BIO_free(bio);
+    return ok;
+}
+
+static int refuse_passphrase(char *out, int size, int is_writing, void *context)
+{
+    (void)out, (void)size, (void)is_writing, (void)context;
+    return -1;
+}
+
+static bool use_key_text(SSL_CTX *ssl, struct span text)
+{
+    BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
+    EVP_PKEY *key =
+        bio == NULL ? NULL : PEM_read_bio_PrivateKey(bio, NULL, refuse_passphrase, NULL);
+    bool ok = key != NULL && SSL_CTX_use_PrivateKey(ssl, key) == 1;
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    return ok;
+}
+
+static bool use_chain(SSL_CTX *ssl, const struct tls_certificate *from)
+{
+    if (from->certificate_text.data != NULL)
+        return use_chain_text(ssl, from->certificate_text);
+    return SSL_CTX_use_certificate_chain_file(ssl, from->certificate) == 1;
+}
+
+static bool use_key(SSL_CTX *ssl, const struct tls_certificate *from)
+{
+    if (from->key_text.data != NULL)
+        return use_key_text(ssl, from->key_text);
+    return SSL_CTX_use_PrivateKey_file(ssl, from->key, SSL_FILETYPE_PEM) == 1;
+}
+
 static enum fault load(SSL_CTX *ssl, const struct tls_certificate *from, struct buffer *why)
 {
-    enum fault fault = check_file(from->certificate, why);
-    if (fault == FAULT_NONE)
+    enum fault fault = FAULT_NONE;
+    if (from->certificate_text.data == NULL)
+        fault = check_file(from->certificate, why);
+    if (fault == FAULT_NONE && from->key_text.data == NULL)
         fault = check_file(from->key, why);
     if (fault != FAULT_NONE)
         return fault;
-    if (SSL_CTX_use_certificate_chain_file(ssl, from->certificate) != 1)
+    if (!use_chain(ssl, from))
         return say(why, from->certificate, "no certificate in PEM"), FAULT_SYNTAX;
-    if (SSL_CTX_use_PrivateKey_file(ssl, from->key, SSL_FILETYPE_PEM) != 1)
+    if (!use_key(ssl, from))
         return say(why, from->key, "no private key in PEM that belongs to the certificate"),
                FAULT_SYNTAX;
     if (SSL_CTX_check_private_key(ssl) != 1)

@@ -21,6 +21,8 @@ struct tls_context;
 struct tls_certificate {
     const char *certificate; /* path of a PEM file: the certificate, then the chain */
     const char *key;         /* path of a PEM file */
+    /* What stands in them, for who cannot open them; data NULL: they are read. */
+    struct span certificate_text, key_text;
 };
 
 /*

@@ -148,9 +148,12 @@ static void the_certificate_that_was_asked_for(void **state)
 static void bad_files(void **state)
 {
     (void)state;
-    struct tls_certificate crossed = {certificates[0].certificate, certificates[1].key};
-    struct tls_certificate missing = {"/nowhere/at/all.pem", certificates[0].key};
-    struct tls_certificate swapped = {certificates[0].key, certificates[0].certificate};
+    struct tls_certificate crossed = {.certificate = certificates[0].certificate,
+                                      .key = certificates[1].key};
+    struct tls_certificate missing = {.certificate = "/nowhere/at/all.pem",
+                                      .key = certificates[0].key};
+    struct tls_certificate swapped = {.certificate = certificates[0].key,
+                                      .key = certificates[0].certificate};
     struct tls_context *c;
     struct buffer why;
     buffer_init(&why, 4096);

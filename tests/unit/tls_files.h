@@ -70,8 +70,9 @@ static inline void tls_files_make(void)
 
 static inline struct tls_context *tls_files_server(void)
 {
-    struct tls_certificate files[] = {{certificates[0].certificate, certificates[0].key},
-                                      {certificates[1].certificate, certificates[1].key}};
+    struct tls_certificate files[] = {
+        {.certificate = certificates[0].certificate, .key = certificates[0].key},
+        {.certificate = certificates[1].certificate, .key = certificates[1].key}};
     struct tls_context *c;
     struct buffer why;
     buffer_init(&why, 1024);
