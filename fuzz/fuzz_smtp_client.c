@@ -31,11 +31,22 @@ struct play {
 
 static void begin(struct play *p)
 {
-    for (uint32_t i = 0; i < p->count; i++)
-        p->recipients[i].path = SPAN("c@d.example");
+    for (uint32_t i = 0; i < p->count; i++) {
+        p->recipients[i].path = i % 3 == 1 ? SPAN("c@d\xc3\xbc.example") : SPAN("c@d.example");
+        p->recipients[i].orcpt = SPAN("rfc822;c@d.example");
+        p->recipients[i].notify = (uint8_t)i;
+    }
     if (p->has_bad_path)
         p->recipients[p->count / 2].path = SPAN("c@d.example>\r\nRCPT TO:<e@f.example");
-    struct client_transaction t = {SPAN("a@b.example"), p->recipients, p->count, 1000, p->is_8bit};
+    struct client_transaction t = {
+        .reverse_path = SPAN("a@b.example"),
+        .recipients = p->recipients,
+        .recipient_count = p->count,
+        .content_bytes = 1000,
+        .is_8bitmime = p->is_8bit,
+        .ret = RETURN_FULL,
+        .envid = SPAN("QQ314159"),
+    };
     p->under_way = true;
     p->dot_sent = false;
     p->dot_at = SIZE_MAX;

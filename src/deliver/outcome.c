@@ -53,6 +53,7 @@ static struct delivery_result result_of(struct connection *c, const struct clien
     return (struct delivery_result){
         .end = end_of(r->verdict),
         .is_reply = has_reply,
+        .is_relayed = r->verdict == CLIENT_DELIVERED && !client_extensions(c->client)->dsn,
         .in_doubt = in_doubt && is_waiting && r->phase == CLIENT_DOT && r->fault != FAULT_NONE,
         .fault = has_reply || r->fault != FAULT_NONE ? r->fault : FAULT_UNKNOWN,
         .text = text,

@@ -7,7 +7,7 @@
  * seen here. Never believes a byte; never logs; whatever the server says at whatever moment, each
  * recipient gets exactly one result, and DELIVERED only for a final 2xx that was read. One worker's
  * thread. RFC 3207 STARTTLS, RFC 5321 (order of commands 4.1.4, replies 4.2, 4.3), 1870 SIZE, 2920
- * PIPELINING, 6152 8BITMIME, 2033 LMTP.
+ * PIPELINING, 6152 8BITMIME, 2033 LMTP, 3461 DSN, 6531 SMTPUTF8.
  *
  *   EHLO --> STARTTLS --220--> SECURING --secured--> EHLO (only if wished, and offered)
  *   GREETING --> EHLO [--> HELO] --> IDLE --begin--> [RSET -->] MAIL --> RCPT… --> DATA --354-->
@@ -30,6 +30,7 @@
 
 #include "base/buffer.h"
 #include "deliver/smtp_result.h"
+#include "mail/notify.h"
 #include "smtp/extension.h"
 
 #define CLIENT_OUTPUT_MAX     (16u * 1024) /* commands not yet sent; the window of pipelining */
@@ -44,6 +45,9 @@ struct client_limits {
 
 struct client_recipient {
     struct span path;            /* without < and > */
+    struct span orcpt;           /* type;address in xtext (RFC 3461 4.2); may be empty */
+    uint8_t notify;              /* a set of enum notify; 0: not said */
+    struct span ascii_path;      /* the client's: the path for a server without SMTPUTF8 */
     struct client_result result; /* written by the client; final with CLIENT_WANT_RESULT. Its text
                                     is the client's, until the next client_begin */
 };
@@ -55,6 +59,9 @@ struct client_transaction {
     uint32_t recipient_count; /* at least 1 */
     uint64_t content_bytes;   /* before dots are doubled (RFC 1870 3) */
     bool is_8bitmime;
+    bool needs_utf8;        /* the header does, whatever the addresses are (RFC 6531) */
+    enum notify_return ret; /* RFC 3461 4.3 */
+    struct span envid;      /* in xtext (RFC 3461 4.4); may be empty */
 };
 
 /* Of the connection; valid with and after CLIENT_WANT_RESULT, until the next client_begin, and when
@@ -94,7 +101,8 @@ void client_free(struct client *c);
 /*
  * Begins a transaction; at any time when none is under way: before the greeting too, and on a
  * connection that has ended, which gives a result at once. A path that cannot be written in a
- * command (control bytes, too long) FAILs with SYNTAX.
+ * command (control bytes, too long) FAILs with SYNTAX; what needs SMTPUTF8 of a server that does
+ * not offer it FAILs with NO_UTF8, unless a domain in A-labels is all it takes.
  */
 void client_begin(struct client *c, const struct client_transaction *t);
 

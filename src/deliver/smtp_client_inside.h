@@ -12,7 +12,9 @@
 #include "deliver/smtp_client.h"
 #include "smtp/reply.h"
 
-#define COMMAND_MAX 512 /* RFC 5321 4.5.3.1.4; the longest of ours is MAIL with about 330 bytes */
+/* The longest of ours is RCPT: 260 bytes with its path (RFC 5321 4.5.3.1.4), 28 for NOTIFY and 509
+   for ORCPT (RFC 3461 4.1, 4.2). */
+#define COMMAND_MAX 1024
 
 struct client {
     const struct client_limits *limits;
@@ -39,7 +41,9 @@ struct client {
     uint32_t answers;           /* replies that brought this transaction forward */
     struct client_result whole; /* for everybody who has nothing of his own, once decided */
     struct buffer whole_text;
-    struct arena texts; /* of RCPT replies */
+    struct span ascii_reverse_path;
+    bool says_utf8;     /* SMTPUTF8 is needed, and offered */
+    struct arena texts; /* of RCPT replies, and paths in ASCII */
     struct span last_text;
 
     struct client_outcome outcome;
@@ -55,6 +59,14 @@ void client_end_by_nonsense(struct client *c, const struct reply *reply);
 bool client_is_fault_of_host(enum fault fault);
 /* Short memory costs the text, nothing more. */
 struct span client_keep_text(struct buffer *b, struct span text);
+
+/* smtp_envelope.c */
+/* What the server would refuse, is refused here: the whole transaction, and single recipients. */
+void smtp_envelope_judge(struct client *c);
+bool smtp_envelope_is_sendable(struct span path);
+struct client_result smtp_envelope_refuse(enum fault fault);
+void smtp_envelope_put_mail(struct client *c);
+void smtp_envelope_put_rcpt(struct client *c, const struct client_recipient *r);
 
 /* smtp_transaction.c */
 /* In IDLE. Refuses by itself what the server would refuse (RFC 1870 5). */

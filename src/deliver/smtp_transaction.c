@@ -3,7 +3,6 @@
  * replies to them and the results.
  */
 #include "deliver/smtp_client_inside.h"
-#include "mail/address.h"
 
 /*
  * The commands of a transaction are steps: RSET, MAIL, a RCPT for each recipient, DATA. `put` is
@@ -76,33 +75,14 @@ static enum client_phase phase_of_step(const struct client *c, uint32_t step)
 }
 
 /* A failing put leaves the output marked as full: client_step sees it. */
-static void put_path(struct client *c, const char *verb, struct span path)
-{
-    (void)buffer_put_text(&c->output, verb);
-    (void)buffer_put(&c->output, path);
-    (void)buffer_put_text(&c->output, ">");
-}
-
-static void put_mail(struct client *c)
-{
-    const struct client_transaction *t = &c->transaction;
-    put_path(c, "MAIL FROM:<", t->reverse_path);
-    if (c->extensions.size)
-        (void)buffer_printf(&c->output, " SIZE=%llu", (unsigned long long)t->content_bytes);
-    if (c->extensions.eight_bit_mime && t->is_8bitmime)
-        (void)buffer_put_text(&c->output, " BODY=8BITMIME");
-    (void)buffer_put_text(&c->output, "\r\n");
-}
-
 static void put_step(struct client *c, uint32_t step)
 {
     if (step == STEP_RSET) {
         (void)buffer_put_text(&c->output, "RSET\r\n");
     } else if (step == STEP_MAIL) {
-        put_mail(c);
+        smtp_envelope_put_mail(c);
     } else if (step < step_data(c)) {
-        put_path(c, "RCPT TO:<", c->transaction.recipients[step - STEP_RCPT].path);
-        (void)buffer_put_text(&c->output, "\r\n");
+        smtp_envelope_put_rcpt(c, &c->transaction.recipients[step - STEP_RCPT]);
     } else {
         (void)buffer_put_text(&c->output, "DATA\r\n");
     }
@@ -143,36 +123,10 @@ static void advance(struct client *c)
     client_enter(c, phase_of_step(c, c->awaited));
 }
 
-/* What would end or split a command line must never come out of an envelope, however it got
-   there. */
-static bool is_sendable(struct span path)
-{
-    for (size_t i = 0; i < path.len; i++) {
-        if (path.data[i] < ' ' || path.data[i] == 127)
-            return false;
-    }
-    return path.len <= ADDRESS_MAX;
-}
-
-/* In place of the server's answer to MAIL or RCPT. */
-static struct client_result refused_by_us(enum fault fault)
-{
-    return client_result_of_fault(CLIENT_MAIL, CLIENT_FAILED, fault);
-}
-
-static bool is_too_big(const struct client *c)
-{
-    const struct extensions *e = &c->extensions;
-    return e->size && e->size_max > 0 && c->transaction.content_bytes > e->size_max;
-}
-
 /* In IDLE. Refuses by itself what the server would refuse (RFC 1870 5). */
 void transaction_start(struct client *c)
 {
-    if (is_too_big(c))
-        transaction_decide_whole(c, refused_by_us(FAULT_TOO_BIG));
-    else if (!is_sendable(c->transaction.reverse_path))
-        transaction_decide_whole(c, refused_by_us(FAULT_SYNTAX));
+    smtp_envelope_judge(c);
     bool nobody_left = step_after(c, STEP_MAIL) == step_data(c);
     if (nobody_left || client_result_is_final(&c->whole)) {
         transaction_finish(c);
@@ -215,8 +169,9 @@ void client_begin(struct client *c, const struct client_transaction *t)
     c->transactions++;
     for (uint32_t i = 0; i < t->recipient_count; i++) {
         struct client_recipient *r = &t->recipients[i];
-        r->result = is_sendable(r->path) ? (struct client_result){.verdict = CLIENT_UNDECIDED}
-                                         : refused_by_us(FAULT_SYNTAX);
+        r->result = smtp_envelope_is_sendable(r->path)
+                        ? (struct client_result){.verdict = CLIENT_UNDECIDED}
+                        : smtp_envelope_refuse(FAULT_SYNTAX);
     }
     if (c->phase == CLIENT_QUIT || c->phase == CLIENT_CLOSED) {
         finish_at_once(c);

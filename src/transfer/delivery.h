@@ -28,6 +28,8 @@ struct delivery_result {
     enum delivery_end end;
     bool is_reply;    /* `text` is what the remote said, code first: "550 5.1.1 no such user" */
     bool in_doubt;    /* the final dot was out and no reply came: it may be delivered (RFC 1047) */
+    bool is_relayed;  /* DELIVERED to a host that does no DSN: who has asked for a notification of
+                         success gets it from us (RFC 3461 5.2.2: "relayed") */
     enum fault fault; /* ours, when it is no reply */
     struct span text; /* in the letter's arena */
     struct span tls;  /* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified", in the arena; empty: in clear */

@@ -32,7 +32,9 @@ struct transaction {
     uint32_t count;
     struct span reverse_path;
     uint64_t content_bytes;
-    bool is_8bitmime;
+    bool is_8bitmime, needs_utf8;
+    enum notify_return ret;
+    struct span envid;
 };
 
 /* One way through a script. */
@@ -210,8 +212,24 @@ static void pump(struct run *r, struct span input)
     }
 }
 
+/* "c@d|SUCCESS,DELAY|rfc822;c@d": path, what is told of it, ORCPT. */
+static void add_recipient(struct client_recipient *r, struct span word)
+{
+    static const char *const names[] = {"NEVER", "SUCCESS", "FAILURE", "DELAY"};
+    struct span notify, one;
+    word = span_split(word, '|', &r->path);
+    r->orcpt = span_split(word, '|', &notify);
+    while (notify.len > 0) {
+        notify = span_split(notify, ',', &one);
+        for (int i = 0; i < 4; i++)
+            if (span_equal(one, span_text(names[i])))
+                r->notify = (uint8_t)(r->notify | 1 << i);
+    }
+}
+
 /* "a@b c@d *3": the reverse-path (<> is empty), then recipients; *N makes N of the last one. Before
-   them "bytes=N", "8bit", and (before the greeting) "tls", "must", "lmtp". */
+   them "bytes=N", "8bit", "utf8", "ret=", "envid=", and (before the greeting) "tls", "must",
+   "lmtp". */
 static void begin(struct run *r, struct span text)
 {
     struct transaction *t = &r->transaction;
@@ -230,6 +248,14 @@ static void begin(struct run *r, struct span text)
             manner.is_lmtp = true;
         } else if (span_equal(word, SPAN("8bit"))) {
             t->is_8bitmime = true;
+        } else if (span_equal(word, SPAN("utf8"))) {
+            t->needs_utf8 = true;
+        } else if (span_equal(word, SPAN("ret=FULL"))) {
+            t->ret = RETURN_FULL;
+        } else if (span_equal(word, SPAN("ret=HDRS"))) {
+            t->ret = RETURN_HEADERS;
+        } else if (span_starts_with(word, SPAN("envid="))) {
+            t->envid = span_skip(word, 6);
         } else if (span_starts_with(word, SPAN("bytes="))) {
             assert_true(span_parse_u64(span_skip(word, 6), UINT64_MAX, &t->content_bytes));
         } else if (!has_reverse_path) {
@@ -240,11 +266,19 @@ static void begin(struct run *r, struct span text)
             for (; times > 1; times--, t->count++)
                 t->recipients[t->count].path = t->recipients[t->count - 1].path;
         } else {
-            t->recipients[t->count++].path = word;
+            add_recipient(&t->recipients[t->count++], word);
         }
     }
-    struct client_transaction transaction = {t->reverse_path, t->recipients, t->count,
-                                             t->content_bytes, t->is_8bitmime};
+    struct client_transaction transaction = {
+        .reverse_path = t->reverse_path,
+        .recipients = t->recipients,
+        .recipient_count = t->count,
+        .content_bytes = t->content_bytes,
+        .is_8bitmime = t->is_8bitmime,
+        .needs_utf8 = t->needs_utf8,
+        .ret = t->ret,
+        .envid = t->envid,
+    };
     r->under_way = true;
     r->begun++;
     if (client_phase(r->client) == CLIENT_GREETING)

@@ -39,7 +39,10 @@ static void begin(struct client *c, uint32_t count, struct span path)
 {
     for (uint32_t i = 0; i < count; i++)
         recipients[i].path = path;
-    struct client_transaction t = {SPAN("a@b.example"), recipients, count, 100, false};
+    struct client_transaction t = {.reverse_path = SPAN("a@b.example"),
+                                   .recipients = recipients,
+                                   .recipient_count = count,
+                                   .content_bytes = 100};
     client_begin(c, &t);
 }
 
@@ -199,7 +202,11 @@ static void the_longest_command_fits(void **state)
     (void)state;
     struct client *c = ready_client("250-mx\r\n250-SIZE\r\n250 8BITMIME\r\n");
     recipients[0].path = address_of(254);
-    struct client_transaction t = {address_of(254), recipients, 1, UINT64_MAX, true};
+    struct client_transaction t = {.reverse_path = address_of(254),
+                                   .recipients = recipients,
+                                   .recipient_count = 1,
+                                   .content_bytes = UINT64_MAX,
+                                   .is_8bitmime = true};
     client_begin(c, &t);
     assert_in_range(client_output(c)->len, 254, 512);
     assert_int_equal(say(c, "250 ok\r\n"), CLIENT_WANT_INPUT);

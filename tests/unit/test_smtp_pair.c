@@ -140,7 +140,11 @@ static void transact(struct pair *p, struct span mail, uint32_t count, size_t pi
 {
     for (uint32_t i = 0; i < count; i++)
         p->recipients[i].path = i % 3 == 1 ? SPAN("\"a > b\"@d.example") : SPAN("c@d.example");
-    struct client_transaction t = {SPAN("a@b.example"), p->recipients, count, mail.len, true};
+    struct client_transaction t = {.reverse_path = SPAN("a@b.example"),
+                                   .recipients = p->recipients,
+                                   .recipient_count = count,
+                                   .content_bytes = mail.len,
+                                   .is_8bitmime = true};
     p->mail = mail;
     p->result = false;
     client_begin(p->client, &t);

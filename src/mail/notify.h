@@ -1,0 +1,25 @@
+/*
+ * notify: what a sender wants to be told about a recipient (RFC 3461 4.1), and how much of the
+ * message comes back with it (4.3).
+ *
+ * Values are written to the spool: never renumbered.
+ */
+#ifndef MAIL_NOTIFY_H
+#define MAIL_NOTIFY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A set; 0: nothing was said, which asks for failures and delays (RFC 3461 4.1). */
+enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+
+/* Of a whole message. */
+enum notify_return { RETURN_UNSAID = 0, RETURN_FULL = 1, RETURN_HEADERS = 2 };
+
+/* May this be told of a recipient with this set? `what`: one of SUCCESS, FAILURE, DELAY. */
+static inline bool notify_wants(uint8_t set, enum notify what)
+{
+    return (set == 0 ? NOTIFY_FAILURE | NOTIFY_DELAY : set) & what;
+}
+
+#endif
