@@ -152,7 +152,7 @@ static uint32_t digest_message(uint32_t crc, const struct recovered_message *m)
     crc = crc32c(crc, span_of(&m->sending, sizeof m->sending));
     crc = crc32c(crc, m->envelope.reverse_path);
     for (uint32_t i = 0; i < m->envelope.recipient_count; i++)
-        crc = crc32c(crc, m->envelope.recipients[i]);
+        crc = crc32c(crc, m->envelope.recipients[i].path);
     check(m->state.recipient_count == 0 || m->state.recipient_count == m->envelope.recipient_count);
     for (uint32_t i = 0; i < m->state.recipient_count; i++)
         crc = crc32c(crc, span_of(&m->state.recipients[i].attempts, 2));

@@ -11,6 +11,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const struct session_limits limits = {2000, 5, 20, 20};
 
+/* By its first letter: refused, an alias of three, or itself. */
+static void resolve(struct session *s)
+{
+    const struct span three[] = {SPAN("a@b"), SPAN("c@d"), SPAN("e@f")};
+    struct span local = session_asked(s)->address.local;
+    uint8_t first = local.len == 0 ? 0 : local.data[0];
+    if (first == 'r')
+        session_recipient_resolved(s, FAULT_RELAYING, NULL, 0);
+    else
+        session_recipient_resolved(s, FAULT_NONE, three, first == 't' ? 3 : 0);
+}
+
 static bool on_want(struct session *s, enum session_want want, struct span run, struct buffer *out)
 {
     struct id id = {{1}};
@@ -18,6 +30,8 @@ static bool on_want(struct session *s, enum session_want want, struct span run, 
         check(run.len > 0);
     if (want == SESSION_WANT_LOG)
         check(session_refused(s).reply.code >= 400);
+    if (want == SESSION_WANT_RECIPIENT)
+        resolve(s);
     if (want == SESSION_WANT_COMMIT)
         session_committed(s, FAULT_NONE, id);
     struct buffer *replies = session_output(s);
@@ -28,7 +42,7 @@ static bool on_want(struct session *s, enum session_want want, struct span run, 
 
 static void run_in_pieces(struct span input, size_t piece, struct buffer *out)
 {
-    struct session *s = session_new(&limits, "mx.example", true);
+    struct session *s = session_new(&limits, "mx.example");
     if (s == NULL)
         return;
     bool open = true;

@@ -24,9 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static bool same_recipients(const struct envelope *a, const struct envelope *b)
 {
-    for (uint32_t i = 0; i < a->recipient_count; i++)
-        if (!span_equal(a->recipients[i], b->recipients[i]))
+    for (uint32_t i = 0; i < a->recipient_count; i++) {
+        const struct envelope_recipient *r = &a->recipients[i], *s = &b->recipients[i];
+        if (!span_equal(r->path, s->path) || !span_equal(r->original, s->original) ||
+            !span_equal(r->orcpt, s->orcpt) || r->notify != s->notify)
             return false;
+    }
     return true;
 }
 
@@ -36,6 +39,7 @@ static bool same_envelope(const struct envelope *a, const struct envelope *b)
            a->content_in_file == b->content_in_file && a->body_8bitmime == b->body_8bitmime &&
            a->has_dot_lines == b->has_dot_lines && span_equal(a->reverse_path, b->reverse_path) &&
            span_equal(a->client, b->client) && span_equal(a->helo, b->helo) &&
+           a->smtputf8 == b->smtputf8 && a->ret == b->ret && span_equal(a->envid, b->envid) &&
            a->recipient_count == b->recipient_count && same_recipients(a, b);
 }
 

@@ -75,7 +75,7 @@ static enum fault fill_recipients(const struct notice *n, struct dsn_recipient *
         if (r->index >= e->recipient_count)
             return FAULT_DAMAGED; /* it is not the message that the queue knows */
         out[i] = (struct dsn_recipient){
-            .address = e->recipients[r->index],
+            .address = e->recipients[r->index].path,
             .action = DSN_FAILED,
             .status = failed_status(r),
             .remote_mta = name_of(r->remote),
@@ -122,7 +122,7 @@ static enum fault format(const struct notice *n, struct id id, struct span origi
 
 static enum fault make_mail(struct notice *n, struct id id, struct span content)
 {
-    struct span to = n->mail->envelope.reverse_path;
+    struct envelope_recipient to = {.path = n->mail->envelope.reverse_path};
     struct envelope e = {
         .arrival_wall_ms = loop_wall_ms(actor_loop(n->deliverer->worker)),
         .recipients = &to,

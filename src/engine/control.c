@@ -153,11 +153,11 @@ static void after_send(struct connection *c)
         operate(c);
 }
 
-static bool put_texts(struct buffer *out, const char *key, const struct span *texts, uint32_t count)
+static bool put_paths(struct buffer *out, const struct envelope *e)
 {
-    bool ok = buffer_printf(out, ",\"%s\":[", key);
-    for (uint32_t i = 0; ok && i < count; i++)
-        ok = (i == 0 || buffer_put_u8(out, ',')) && encode_json_string(out, texts[i]);
+    bool ok = buffer_put_text(out, ",\"recipients\":[");
+    for (uint32_t i = 0; ok && i < e->recipient_count; i++)
+        ok = (i == 0 || buffer_put_u8(out, ',')) && encode_json_string(out, e->recipients[i].path);
     return ok && buffer_put_u8(out, ']');
 }
 
@@ -174,7 +174,7 @@ static bool put_recipients(struct connection *c, const struct mail_object *mail)
     for (uint32_t i = 0; ok && i < c->operate.recipient_count; i++) {
         const struct operate_recipient *r = &c->operate.recipients[i];
         bool is_known = mail != NULL && r->index < mail->envelope.recipient_count;
-        struct span address = is_known ? mail->envelope.recipients[r->index] : SPAN("");
+        struct span address = is_known ? mail->envelope.recipients[r->index].path : SPAN("");
         bool has_standing = r->standing >= RECIPIENT_WAITING && r->standing <= RECIPIENT_REMOVED;
         ok = buffer_put_text(out, i == 0 ? "{\"recipient\":" : ",{\"recipient\":") &&
              encode_json_string(out, address) &&
@@ -210,7 +210,7 @@ static bool put_row(struct connection *c, const struct operate_row *r,
         ok = buffer_put_text(out, ",\"sender\":") && encode_json_string(out, e->reverse_path) &&
              buffer_put_text(out, ",\"client\":") && encode_json_string(out, e->client) &&
              buffer_put_text(out, ",\"helo\":") && encode_json_string(out, e->helo) &&
-             put_texts(out, "recipients", e->recipients, e->recipient_count);
+             put_paths(out, e);
     }
     if (ok && c->operate.operation == OPERATE_SHOW)
         ok = put_recipients(c, mail);

@@ -61,7 +61,7 @@ static struct message *make(struct queue *q, struct id id, const struct envelope
         CONTENT_BYTES_MAX;
     m->has_no_sender = e->reverse_path.len == 0;
     for (uint32_t i = 0; i < m->recipient_count; i++) {
-        if (!find_destination(q, e->recipients[i], &m->recipients[i].destination)) {
+        if (!find_destination(q, e->recipients[i].path, &m->recipients[i].destination)) {
             intake_release(q, m);
             return NULL;
         }

@@ -37,7 +37,7 @@ static struct span address_of(const struct recipient *r, const struct mail_objec
 {
     if (mail == NULL || r->index >= mail->envelope.recipient_count)
         return (struct span){0};
-    return mail->envelope.recipients[r->index];
+    return mail->envelope.recipients[r->index].path;
 }
 
 static struct span domain_of(const struct recipient *r)

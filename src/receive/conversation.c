@@ -25,6 +25,7 @@ struct conversation {
     int64_t active_us; /* when the client last did what we waited for */
     size_t counted;    /* memory */
     uint32_t messages, refused;
+    bool may_relay;     /* the client is in a range that may */
     bool is_committing; /* the transaction is being made durable */
     bool is_securing;   /* the TLS handshake is under way, or begins once the replies are sent */
     bool has_begun_tls;
@@ -142,6 +143,11 @@ static enum fault ensure_transaction(struct conversation *c)
                            &c->transaction);
 }
 
+static void resolve(struct conversation *c)
+{
+    session_recipient_resolved(c->session, c->may_relay ? FAULT_NONE : FAULT_RELAYING, NULL, 0);
+}
+
 static void keep(struct conversation *c, struct span run)
 {
     enum fault fault = ensure_transaction(c);
@@ -171,6 +177,9 @@ static void act(struct conversation *c, enum session_want want, struct span run)
 {
     switch (want) {
     case SESSION_WANT_INPUT:
+        break;
+    case SESSION_WANT_RECIPIENT:
+        resolve(c);
         break;
     case SESSION_WANT_KEEP:
         keep(c, run);
@@ -462,13 +471,14 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     struct conversation *c = calloc(1, sizeof *c);
     if (c == NULL)
         goto no_conversation;
-    c->session = session_new(&r->settings->session, r->settings->hostname, may_relay(r, client));
+    c->session = session_new(&r->settings->session, r->settings->hostname);
     if (c->session == NULL)
         goto no_session;
     c->receiver = r;
     c->settings = r->settings;
     lease_take(c->settings->lease);
     c->client = client;
+    c->may_relay = may_relay(r, client);
     c->is_implicit = c->is_securing = is_implicit;
     c->opened_us = c->active_us = loop_mono_us(r->loop);
     buffer_init(&c->pending, SOCKET_READ_BYTES);

@@ -13,8 +13,9 @@
 static const uint16_t moves[] = {
     [SESSION_CONNECTED] = BIT(READY) | BIT(CHUNK) | BIT(SECURING) | BIT(CLOSING),
     [SESSION_READY] = BIT(READY) | BIT(MAIL) | BIT(CHUNK) | BIT(SECURING) | BIT(CLOSING),
-    [SESSION_MAIL] = BIT(READY) | BIT(RECIPIENTS) | BIT(CHUNK) | BIT(CLOSING),
-    [SESSION_RECIPIENTS] = BIT(READY) | BIT(RECIPIENTS) | BIT(DATA) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_MAIL] = BIT(READY) | BIT(RESOLVING) | BIT(CHUNK) | BIT(CLOSING),
+    [SESSION_RESOLVING] = BIT(MAIL) | BIT(RECIPIENTS) | BIT(CLOSING),
+    [SESSION_RECIPIENTS] = BIT(READY) | BIT(RESOLVING) | BIT(DATA) | BIT(CHUNK) | BIT(CLOSING),
     [SESSION_DATA] = BIT(READY) | BIT(COMMITTING) | BIT(CLOSING),
     [SESSION_CHUNK] =
         BIT(CONNECTED) | BIT(READY) | BIT(BETWEEN_CHUNKS) | BIT(COMMITTING) | BIT(CLOSING),
@@ -30,15 +31,13 @@ void session_enter(struct session *s, enum session_state next)
     s->state = next;
 }
 
-struct session *session_new(const struct session_limits *limits, const char *hostname,
-                            bool may_relay)
+struct session *session_new(const struct session_limits *limits, const char *hostname)
 {
     struct session *s = calloc(1, sizeof *s);
     if (s == NULL)
         return NULL;
     s->limits = limits;
     s->hostname = hostname;
-    s->may_relay = may_relay;
     s->last = &s->first;
     buffer_init(&s->line, COMMAND_LINE_MAX);
     buffer_init(&s->output, SESSION_OUTPUT_MAX + COMMAND_LINE_MAX);
@@ -129,7 +128,7 @@ void session_forget_envelope(struct session *s)
     s->reverse_path = (struct span){NULL, 0};
     s->first = NULL;
     s->last = &s->first;
-    s->recipient_count = 0;
+    s->recipient_count = s->rcpt_count = 0;
     s->content_fault = FAULT_NONE;
     s->declared_bytes = 0;
     content_reader_init(&s->content, true);
@@ -322,6 +321,9 @@ static bool step_once(struct session *s, struct span input, size_t *used_out, st
     switch (s->state) {
     case SESSION_CLOSING:
         *want_out = SESSION_WANT_CLOSE;
+        return true;
+    case SESSION_RESOLVING:
+        *want_out = SESSION_WANT_RECIPIENT;
         return true;
     case SESSION_COMMITTING:
         *want_out = SESSION_WANT_COMMIT;

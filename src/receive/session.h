@@ -8,7 +8,8 @@
  * RFC 5321 (order of commands 4.1.4, replies 4.2, limits 4.5.3), 1870 SIZE, 2034 and 3463 enhanced
  * codes, 2920 PIPELINING, 3030 CHUNKING, 3207 STARTTLS, 6152 8BITMIME.
  *
- *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL --RCPT--> RECIPIENTS
+ *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL
+ *   MAIL, RECIPIENTS --RCPT--> RESOLVING --answer--> RECIPIENTS; MAIL while all were refused
  *   RECIPIENTS --DATA--> DATA --dot--> COMMITTING
  *   RECIPIENTS --BDAT--> CHUNK --> BETWEEN_CHUNKS --BDAT--> CHUNK --LAST--> COMMITTING
  *   COMMITTING --answer--> READY; MAIL to BETWEEN_CHUNKS --RSET, EHLO, refusal--> READY
@@ -17,8 +18,11 @@
  *
  * A message by BDAT whose last line is open gets the CRLF that it lacks (as Postfix does): text is
  * made of lines (RFC 5321 2.3.7), and DATA could not carry it on. Nothing else of any content is
- * changed. In COMMITTING no input is taken, so that a pipelined command is answered after the
- * message before it.
+ * changed. In RESOLVING and COMMITTING no input is taken, so that a pipelined command is answered
+ * after what came before it.
+ *
+ * Who may be written to is not decided here: RESOLVING asks the owner, who knows the settings and
+ * the client (recipient_resolve).
  */
 #ifndef RECEIVE_SESSION_H
 #define RECEIVE_SESSION_H
@@ -27,6 +31,7 @@
 #include "base/buffer.h"
 #include "base/id.h"
 #include "mail/address.h"
+#include "mail/notify.h"
 #include "smtp/command.h"
 #include "smtp/content.h"
 
@@ -46,6 +51,7 @@ enum session_state {
     SESSION_CONNECTED,
     SESSION_READY,
     SESSION_MAIL,
+    SESSION_RESOLVING,
     SESSION_RECIPIENTS,
     SESSION_DATA,
     SESSION_CHUNK,
@@ -57,20 +63,25 @@ enum session_state {
 
 /* What the owner has to do next. */
 enum session_want {
-    SESSION_WANT_INPUT,  /* send the replies; give more bytes when they come */
-    SESSION_WANT_KEEP,   /* keep `run` as the next bytes of the content */
-    SESSION_WANT_COMMIT, /* the message is complete: make it durable, then session_committed */
-    SESSION_WANT_LOG,    /* something was refused: log session_refused, that is all */
-    SESSION_WANT_TLS,    /* send the replies, drop all input (what a client sends behind STARTTLS is
-                            not its own), begin the handshake, then session_secured */
+    SESSION_WANT_INPUT,     /* send the replies; give more bytes when they come */
+    SESSION_WANT_KEEP,      /* keep `run` as the next bytes of the content */
+    SESSION_WANT_RECIPIENT, /* who is session_asked? then session_recipient_resolved */
+    SESSION_WANT_COMMIT,    /* the message is complete: make it durable, then session_committed */
+    SESSION_WANT_LOG,       /* something was refused: log session_refused, that is all */
+    SESSION_WANT_TLS, /* send the replies, drop all input (what a client sends behind STARTTLS is
+                         not its own), begin the handshake, then session_secured */
     SESSION_WANT_ABANDON, /* forget the content kept so far; there is no message */
     SESSION_WANT_CLOSE    /* send the replies, then close */
 };
 
+/* One address that the message is to go to; several may come of one RCPT. */
 struct session_recipient {
     struct session_recipient *next;
-    struct span path; /* as given, without brackets */
-    struct address address;
+    struct span path;       /* final, without brackets */
+    struct address address; /* what RCPT said */
+    struct span original;   /* the text of that, when `path` is another; else empty */
+    struct span orcpt;      /* ORCPT as it came (RFC 3461 4.2); empty: none */
+    uint8_t notify;         /* a set of enum notify */
 };
 
 /* What was refused, for the log. */
@@ -81,9 +92,8 @@ struct session_refused {
 };
 
 struct session;
-struct session *session_new(
-    const struct session_limits *limits, const char *hostname,
-    bool may_relay); /* NULL: no memory. hostname lives as long as the session */
+/* NULL: no memory. hostname lives as long as the session. */
+struct session *session_new(const struct session_limits *limits, const char *hostname);
 void session_free(struct session *s);
 
 /* What the server can do about TLS in this session, before session_greet: STARTTLS may be offered;
@@ -98,11 +108,20 @@ void session_greet(struct session *s); /* 220; once, first */
 
 /*
  * Goes on with `input` until something is wanted; *used_out bytes are used up. Call again with the
- * rest, whatever was wanted, but for COMMIT (after session_committed) and CLOSE (no more). Any
- * split of the same bytes gives the same replies.
+ * rest, whatever was wanted, but for RECIPIENT (after session_recipient_resolved), COMMIT (after
+ * session_committed) and CLOSE (no more). Any split of the same bytes gives the same replies.
  */
 enum session_want session_step(struct session *s, struct span input, size_t *used_out,
                                struct span *run_out);
+
+/* Who is asked for, at WANT_RECIPIENT: address and path as RCPT said them. */
+const struct session_recipient *session_asked(const struct session *s);
+/*
+ * The answer to RECIPIENT: FAULT_NONE and where the mail shall go: the paths, without brackets, or
+ * (count 0) the address itself. They are copied. Or why it is refused, by the fault's codes.
+ */
+void session_recipient_resolved(struct session *s, enum fault fault, const struct span *paths,
+                                uint32_t count);
 
 /* The answer to COMMIT: FAULT_NONE and the id that was given, or why not. */
 void session_committed(struct session *s, enum fault fault, struct id id);

@@ -11,7 +11,6 @@ struct session {
     const struct session_limits *limits;
     const char *hostname;
     enum session_state state;
-    bool may_relay;
     bool offers_tls, is_secure;
     bool esmtp;
     bool body_8bit;
@@ -21,7 +20,8 @@ struct session {
     bool tells_refused; /* `refused` is to be told by WANT_LOG */
     uint32_t errors;
     uint32_t idle_commands;
-    uint32_t recipient_count;
+    uint32_t recipient_count; /* of the list: final ones */
+    uint32_t rcpt_count;      /* commands that were answered 250 */
     uint64_t chunk_left;
     uint64_t declared_bytes;
     enum fault mail_fault; /* why MAIL and RCPT are refused; NONE: they are not */
@@ -36,6 +36,7 @@ struct session {
     struct arena envelope;
     struct span reverse_path;
     struct session_recipient *first, **last;
+    struct session_recipient *asked; /* while RESOLVING; not in the list yet */
     struct content_reader content;
 };
 

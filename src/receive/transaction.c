@@ -144,14 +144,15 @@ static bool make_prefix(const struct transaction *t, const struct session *sessi
     return made;
 }
 
-static struct span *gather_recipients(const struct session *session, uint32_t *count_out)
+static struct envelope_recipient *gather_recipients(const struct session *session,
+                                                    uint32_t *count_out)
 {
     const struct session_recipient *r = session_recipients(session, count_out);
     check(*count_out > 0);
-    struct span *paths = malloc(*count_out * sizeof *paths);
-    for (uint32_t i = 0; paths != NULL && i < *count_out; i++, r = r->next)
-        paths[i] = r->path;
-    return paths;
+    struct envelope_recipient *to = malloc(*count_out * sizeof *to);
+    for (uint32_t i = 0; to != NULL && i < *count_out; i++, r = r->next)
+        to[i] = (struct envelope_recipient){r->path, r->original, r->orcpt, r->notify};
+    return to;
 }
 
 static enum fault begin_draft(struct transaction *t, const struct session *session,

@@ -1,6 +1,7 @@
 /*
  * verbs: what each command does to a session; see session.h.
  */
+#include "base/check.h"
 #include "receive/session_inside.h"
 
 static void refuse_fault(struct session *s, enum fault fault)
@@ -74,12 +75,8 @@ static void on_rcpt(struct session *s, const struct command *c)
         (void)out_of_order(s, "MAIL comes first");
         return;
     }
-    if (s->recipient_count >= s->limits->recipients_max) {
+    if (s->rcpt_count >= s->limits->recipients_max) {
         session_refuse(s, 452, "4.5.3", "too many recipients");
-        return;
-    }
-    if (!s->may_relay) {
-        session_refuse(s, 550, "5.7.1", "relaying is not permitted");
         return;
     }
     if (s->mail_fault != FAULT_NONE) {
@@ -91,13 +88,70 @@ static void on_rcpt(struct session *s, const struct command *c)
         session_refuse(s, 452, "4.3.1", "the envelope is too large");
         return;
     }
+    *r = (struct session_recipient){.notify = 0};
     if (!take_address(s, c->argument, ADDRESS_POSTMASTER_OK, &r->address, &r->path))
         return;
+    s->asked = r;
+    session_enter(s, SESSION_RESOLVING);
+}
+
+const struct session_recipient *session_asked(const struct session *s)
+{
+    check(s->state == SESSION_RESOLVING);
+    return s->asked;
+}
+
+static void append_recipient(struct session *s, struct session_recipient *r)
+{
+    r->next = NULL;
     *s->last = r;
     s->last = &r->next;
     s->recipient_count++;
-    session_enter(s, SESSION_RECIPIENTS);
-    session_reply(s, 250, "2.1.5", "recipient ok");
+}
+
+/* One recipient for each of the paths. False: no room. */
+static bool append_finals(struct session *s, const struct span *paths, uint32_t count)
+{
+    struct session_recipient *made = arena_alloc(&s->envelope, count * sizeof *made);
+    for (uint32_t i = 0; made != NULL && i < count; i++) {
+        made[i] = *s->asked;
+        if (span_equal(paths[i], s->asked->path))
+            continue;
+        made[i].original = s->asked->path;
+        made[i].path = arena_copy(&s->envelope, paths[i]);
+    }
+    if (s->envelope.full)
+        return false;
+    for (uint32_t i = 0; i < count; i++)
+        append_recipient(s, &made[i]);
+    return true;
+}
+
+/* The line itself is gone by now. */
+static void refuse_asked(struct session *s, enum fault fault)
+{
+    refuse_fault(s, fault);
+    buffer_reset(&s->refused_command);
+    (void)buffer_printf(&s->refused_command, "RCPT TO:<%.*s>", SPAN_PRINT(s->asked->path));
+}
+
+void session_recipient_resolved(struct session *s, enum fault fault, const struct span *paths,
+                                uint32_t count)
+{
+    check(s->state == SESSION_RESOLVING);
+    bool is_itself = count == 0 || (count == 1 && span_equal(paths[0], s->asked->path));
+    if (fault == FAULT_NONE && is_itself)
+        append_recipient(s, s->asked);
+    else if (fault == FAULT_NONE && !append_finals(s, paths, count))
+        fault = FAULT_NO_MEMORY;
+    session_enter(s, s->first == NULL ? SESSION_MAIL : SESSION_RECIPIENTS);
+    if (fault != FAULT_NONE) {
+        refuse_asked(s, fault);
+    } else {
+        s->rcpt_count++;
+        session_reply(s, 250, "2.1.5", "recipient ok");
+    }
+    s->asked = NULL;
 }
 
 static void on_data(struct session *s)

@@ -13,7 +13,11 @@ enum tag {
     TAG_CONTENT_BYTES = 6,
     TAG_FLAGS = 7,
     TAG_RECIPIENT = 8,
-    TAG_CONTENT = 9
+    TAG_CONTENT = 9,
+    TAG_ENVID = 10,
+    TAG_ORIGINAL = 11, /* this and the next two: of the recipient before */
+    TAG_ORCPT = 12,
+    TAG_NOTIFY = 13
 };
 
 /* The fields of fixed length come first, so that they can be set later where they lie. */
@@ -23,7 +27,14 @@ enum {
     AT_CONTENT_BYTES = 2 * FIELD_U64_BYTES
 };
 
-enum { FLAG_IN_FILE = 1, FLAG_8BITMIME = 2, FLAG_DOT_LINES = 4 };
+enum {
+    FLAG_IN_FILE = 1,
+    FLAG_8BITMIME = 2,
+    FLAG_DOT_LINES = 4,
+    FLAG_SMTPUTF8 = 8,
+    FLAG_RETURN_FULL = 16,
+    FLAG_RETURN_HEADERS = 32
+};
 
 static bool put_header(struct buffer *out, enum tag tag, uint64_t len)
 {
@@ -44,30 +55,54 @@ static bool put_u64(struct buffer *out, enum tag tag, uint64_t value)
 static uint64_t flags_of(const struct envelope *e)
 {
     return (e->content_in_file ? FLAG_IN_FILE : 0u) | (e->body_8bitmime ? FLAG_8BITMIME : 0u) |
-           (e->has_dot_lines ? FLAG_DOT_LINES : 0u);
+           (e->has_dot_lines ? FLAG_DOT_LINES : 0u) | (e->smtputf8 ? FLAG_SMTPUTF8 : 0u) |
+           (e->ret == RETURN_FULL ? FLAG_RETURN_FULL : 0u) |
+           (e->ret == RETURN_HEADERS ? FLAG_RETURN_HEADERS : 0u);
+}
+
+/* What is seldom there and then costs nothing. */
+static bool put_if_any(struct buffer *out, enum tag tag, struct span value)
+{
+    return value.len == 0 || put_span(out, tag, value);
+}
+
+static bool put_recipient(struct buffer *out, const struct envelope_recipient *r)
+{
+    return put_span(out, TAG_RECIPIENT, r->path) && put_if_any(out, TAG_ORIGINAL, r->original) &&
+           put_if_any(out, TAG_ORCPT, r->orcpt) &&
+           put_if_any(out, TAG_NOTIFY, span_of(&r->notify, r->notify != 0));
 }
 
 bool envelope_encode(const struct envelope *e, struct buffer *out)
 {
     check(e->content_in_file || e->content_bytes <= ENVELOPE_INLINE_MAX);
-    bool ok =
-        put_u64(out, TAG_ARRIVAL, (uint64_t)e->arrival_wall_ms) &&
-        put_u64(out, TAG_FLAGS, flags_of(e)) && put_u64(out, TAG_CONTENT_BYTES, e->content_bytes) &&
-        put_span(out, TAG_REVERSE_PATH, e->reverse_path) && put_span(out, TAG_CLIENT, e->client) &&
-        put_span(out, TAG_HELO, e->helo) && put_span(out, TAG_PREFIX, e->prefix);
+    bool ok = put_u64(out, TAG_ARRIVAL, (uint64_t)e->arrival_wall_ms) &&
+              put_u64(out, TAG_FLAGS, flags_of(e)) &&
+              put_u64(out, TAG_CONTENT_BYTES, e->content_bytes) &&
+              put_span(out, TAG_REVERSE_PATH, e->reverse_path) &&
+              put_span(out, TAG_CLIENT, e->client) && put_span(out, TAG_HELO, e->helo) &&
+              put_span(out, TAG_PREFIX, e->prefix) && put_if_any(out, TAG_ENVID, e->envid);
     for (uint32_t i = 0; ok && i < e->recipient_count; i++)
-        ok = put_span(out, TAG_RECIPIENT, e->recipients[i]);
+        ok = put_recipient(out, &e->recipients[i]);
     if (ok && !e->content_in_file)
         ok = put_header(out, TAG_CONTENT, e->content_bytes);
     return ok;
 }
 
+static size_t bytes_if_any(size_t len)
+{
+    return len == 0 ? 0 : ENVELOPE_FIELD_HEADER_BYTES + len;
+}
+
 size_t envelope_encoded_bytes(const struct envelope *e)
 {
     size_t bytes = 3 * FIELD_U64_BYTES + 4 * ENVELOPE_FIELD_HEADER_BYTES + e->reverse_path.len +
-                   e->client.len + e->helo.len + e->prefix.len;
-    for (uint32_t i = 0; i < e->recipient_count; i++)
-        bytes += ENVELOPE_FIELD_HEADER_BYTES + e->recipients[i].len;
+                   e->client.len + e->helo.len + e->prefix.len + bytes_if_any(e->envid.len);
+    for (uint32_t i = 0; i < e->recipient_count; i++) {
+        const struct envelope_recipient *r = &e->recipients[i];
+        bytes += ENVELOPE_FIELD_HEADER_BYTES + r->path.len + bytes_if_any(r->original.len) +
+                 bytes_if_any(r->orcpt.len) + bytes_if_any(r->notify != 0);
+    }
     return bytes + (e->content_in_file ? 0 : ENVELOPE_FIELD_HEADER_BYTES);
 }
 
@@ -128,6 +163,24 @@ static void take_flags(struct envelope *e, uint64_t flags)
     e->content_in_file = (flags & FLAG_IN_FILE) != 0;
     e->body_8bitmime = (flags & FLAG_8BITMIME) != 0;
     e->has_dot_lines = (flags & FLAG_DOT_LINES) != 0;
+    e->smtputf8 = (flags & FLAG_SMTPUTF8) != 0;
+    e->ret = (flags & FLAG_RETURN_FULL) != 0      ? RETURN_FULL
+             : (flags & FLAG_RETURN_HEADERS) != 0 ? RETURN_HEADERS
+                                                  : RETURN_UNSAID;
+}
+
+/* A field that says more of the recipient before. */
+static void take_of_recipient(struct envelope_recipient *r, struct cursor *c, uint16_t tag,
+                              struct span value)
+{
+    if (tag == TAG_ORIGINAL)
+        r->original = value;
+    else if (tag == TAG_ORCPT)
+        r->orcpt = value;
+    else if (value.len == 1)
+        r->notify = value.data[0];
+    else
+        cursor_fail(c);
 }
 
 static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struct span value)
@@ -156,7 +209,18 @@ static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struc
         break;
     case TAG_RECIPIENT: /* there is no room for more than the first yet */
         if (e->recipient_count++ == 0)
-            *e->recipients = value;
+            e->recipients->path = value;
+        break;
+    case TAG_ORIGINAL:
+    case TAG_ORCPT:
+    case TAG_NOTIFY:
+        if (e->recipient_count == 0)
+            cursor_fail(c);
+        else if (e->recipient_count == 1)
+            take_of_recipient(e->recipients, c, tag, value);
+        break;
+    case TAG_ENVID:
+        e->envid = value;
         break;
     case TAG_CONTENT:
         e->content = value;
@@ -166,23 +230,27 @@ static void take_field(struct envelope *e, struct cursor *c, uint16_t tag, struc
     }
 }
 
-static void take_recipients(struct envelope *e, struct span payload)
+/* False: a field that is none. */
+static bool take_recipients(struct envelope *e, struct span payload)
 {
     struct cursor c = cursor_over(payload);
-    uint32_t taken = 0;
+    struct envelope_recipient *next = e->recipients;
     uint16_t tag;
     struct span value;
-    while (next_field(&c, &tag, &value))
+    while (next_field(&c, &tag, &value)) {
         if (tag == TAG_RECIPIENT)
-            e->recipients[taken++] = value;
-    check(taken == e->recipient_count);
+            *next++ = (struct envelope_recipient){.path = value};
+        else if (tag >= TAG_ORIGINAL && tag <= TAG_NOTIFY)
+            take_of_recipient(next - 1, &c, tag, value);
+    }
+    return cursor_ok(&c);
 }
 
 /* One walk, when there is one recipient, as nearly always. */
 static enum fault decode_fields(struct span payload, struct arena *arena,
                                 struct envelope *envelope_out)
 {
-    struct span first;
+    struct envelope_recipient first = {.notify = 0};
     struct envelope e = {.recipients = &first};
     struct cursor c = cursor_over(payload);
     uint16_t tag;
@@ -191,13 +259,13 @@ static enum fault decode_fields(struct span payload, struct arena *arena,
         take_field(&e, &c, tag, value);
     if (!cursor_at_end(&c) || e.recipient_count == 0 || e.recipient_count > ENVELOPE_RECIPIENTS_MAX)
         return FAULT_DAMAGED;
-    e.recipients = arena_alloc(arena, e.recipient_count * sizeof(struct span));
+    e.recipients = arena_alloc(arena, e.recipient_count * sizeof *e.recipients);
     if (e.recipients == NULL)
         return FAULT_NO_MEMORY;
     if (e.recipient_count == 1)
         e.recipients[0] = first;
-    else
-        take_recipients(&e, payload);
+    else if (!take_recipients(&e, payload))
+        return FAULT_DAMAGED;
     *envelope_out = e;
     return FAULT_NONE;
 }

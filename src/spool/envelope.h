@@ -12,10 +12,19 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "mail/notify.h"
 
 #define ENVELOPE_RECIPIENTS_MAX     100000u
 #define ENVELOPE_FIELD_HEADER_BYTES 8
 #define ENVELOPE_INLINE_MAX         (256u * 1024) /* beyond it: a file of its own */
+
+/* Empty and 0 in all but the path: as nearly always, and it costs no byte. */
+struct envelope_recipient {
+    struct span path;     /* the final address, without brackets: where the mail goes */
+    struct span original; /* what the client said, if that differs; without brackets */
+    struct span orcpt;    /* type;address as it came, still in xtext (RFC 3461 4.2) */
+    uint8_t notify;       /* a set of enum notify */
+};
 
 struct envelope {
     int64_t arrival_wall_ms;
@@ -28,8 +37,11 @@ struct envelope {
     bool content_in_file; /* else `content` is all of it */
     bool body_8bitmime;   /* declared by BODY=8BITMIME (RFC 6152) */
     bool has_dot_lines;   /* some line begins with a dot: sending must stuff it (RFC 5321 4.5.2) */
+    bool smtputf8;        /* MAIL said so (RFC 6531 3.4) */
+    enum notify_return ret;
+    struct span envid; /* as it came, still in xtext (RFC 3461 4.4); empty: not said */
     struct span content;
-    struct span *recipients; /* forward-paths without brackets, in the order of RCPT */
+    struct envelope_recipient *recipients; /* in the order of RCPT */
     uint32_t recipient_count;
 };
 

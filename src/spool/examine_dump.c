@@ -36,7 +36,7 @@ static void envelope_text(struct examined *e, const struct envelope *v)
     fputs("> to=", e->out);
     for (uint32_t i = 0; i < v->recipient_count && i < RECIPIENTS_IN_TEXT; i++) {
         fputs(i == 0 ? "<" : ",<", e->out);
-        examine_put_text(e, e->out, v->recipients[i]);
+        examine_put_text(e, e->out, v->recipients[i].path);
         fputc('>', e->out);
     }
     if (v->recipient_count > RECIPIENTS_IN_TEXT)
@@ -52,7 +52,7 @@ static void envelope_json(struct examined *e, const struct envelope *v)
     for (uint32_t i = 0; i < v->recipient_count; i++) {
         if (i > 0)
             fputc(',', e->out);
-        examine_put_json(e, e->out, v->recipients[i]);
+        examine_put_json(e, e->out, v->recipients[i].path);
     }
     fprintf(e->out, "],\"content_bytes\":%" PRIu64 ",\"content_in_file\":%s", v->content_bytes,
             v->content_in_file ? "true" : "false");

@@ -131,7 +131,7 @@ static void put_recipient(struct exporting *x, FILE *file, const struct recovere
     bool known = m->state.recipient_count > i;
     const struct recipient_state *r = known ? &m->state.recipients[i] : &fresh;
     fputs(i == 0 ? "\n    {" : ",\n    {", file);
-    put_text(x, file, "address", m->envelope.recipients[i]);
+    put_text(x, file, "address", m->envelope.recipients[i].path);
     fprintf(file, ", \"standing\": \"%s\", \"attempts\": %u", examine_standing(r->standing),
             r->attempts);
     if (known && r->standing == RECIPIENT_WAITING) {

@@ -144,7 +144,7 @@ static void check_result(struct channel *c, uint32_t i)
     c->message->delivered += r->end == DELIVERY_DELIVERED;
     c->message->doubts += r->in_doubt;
     if (r->end == DELIVERY_DELIVERED)
-        assert_true(ledger_has(c, e->recipients[c->recipients[i]]));
+        assert_true(ledger_has(c, e->recipients[c->recipients[i]].path));
     assert_false(r->in_doubt && r->end != DELIVERY_DEFERRED);
     assert_true(r->is_reply == (r->fault == FAULT_NONE) || r->fault != FAULT_NONE);
     assert_true(!r->is_reply || r->text.len >= 4);
@@ -327,14 +327,14 @@ static char *make_content(uint32_t number, size_t len, size_t *len_out)
    address begins with. */
 static struct message *a_message(const char *recipients, size_t len)
 {
-    static struct span paths[RECIPIENTS_MAX];
+    static struct envelope_recipient paths[RECIPIENTS_MAX];
     assert_true(house.message_count < MESSAGES_MAX);
     uint32_t number = house.message_count++;
     struct message *m = &house.messages[number];
     struct envelope e = {.reverse_path = SPAN("sender@a.example"), .recipients = paths};
     for (struct span rest = span_text(recipients); rest.len > 0;) {
         assert_true(e.recipient_count < RECIPIENTS_MAX);
-        rest = span_split(rest, ' ', &paths[e.recipient_count++]);
+        rest = span_split(rest, ' ', &paths[e.recipient_count++].path);
     }
     size_t whole;
     m->memory = make_content(number, len, &whole);

@@ -327,7 +327,7 @@ static inline void answer_recipient(struct house *h, struct stored *s, struct de
         return;
     }
     if (h->on_recipient != NULL)
-        h->on_recipient(h, s->mail->envelope.recipients[index], result);
+        h->on_recipient(h, s->mail->envelope.recipients[index].path, result);
     if (result->end == DELIVERY_DELIVERED) {
         result->is_reply = true;
         if (result->text.len == 0)
@@ -359,7 +359,7 @@ static inline void worker_deliver(struct house *h, struct actor *worker, struct 
     assert_true(site->busy <= h->settings.site_connections_max);
     if (h->deliveries < ROWS(h->first_to))
         snprintf(h->first_to[h->deliveries], sizeof h->first_to[0], "%.*s",
-                 SPAN_PRINT(s->mail->envelope.recipients[d->recipients[0]]));
+                 SPAN_PRINT(s->mail->envelope.recipients[d->recipients[0]].path));
     h->deliveries++;
     if (d->recipient_count > h->max_recipients)
         h->max_recipients = d->recipient_count;
@@ -384,12 +384,16 @@ static inline struct mail_object *make_mail(struct house *h, const char *from, c
     uint8_t random[10];
     loop_random(actor_loop(h->client), random, sizeof random);
     struct id id = id_next(&h->ids, (uint64_t)loop_wall_ms(actor_loop(h->client)), random);
+    struct envelope_recipient *recipients = calloc(count, sizeof *recipients);
+    for (uint32_t i = 0; i < count; i++)
+        recipients[i].path = to[i];
     struct envelope e = {.arrival_wall_ms = loop_wall_ms(actor_loop(h->client)),
                          .reverse_path = span_text(from),
                          .client = span_text(client),
-                         .recipients = (struct span *)(uintptr_t)to,
+                         .recipients = recipients,
                          .recipient_count = count};
     struct mail_draft *d = draft_new(id, &e, 0, 4096);
+    free(recipients);
     assert_non_null(d);
     assert_int_equal(draft_add(d, SPAN("Subject: x\r\n\r\nx\r\n")), FAULT_NONE);
     struct mail_object *mail = NULL;

@@ -87,11 +87,11 @@ static inline struct buffer an_envelope(uint8_t n, uint32_t count, const char *c
                                         bool in_file)
 {
     char texts[64][32], sender[32];
-    struct span recipients[64];
+    struct envelope_recipient recipients[64];
     assert_true(count <= 64);
     for (uint32_t i = 0; i < count; i++) {
         snprintf(texts[i], sizeof texts[i], "r%u.%u@b.example", n, i);
-        recipients[i] = span_text(texts[i]);
+        recipients[i] = (struct envelope_recipient){.path = span_text(texts[i])};
     }
     snprintf(sender, sizeof sender, "s%u@a.example", n);
     struct envelope e = {.arrival_wall_ms = 1764000000000 + n,

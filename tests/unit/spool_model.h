@@ -132,10 +132,10 @@ static inline struct span model_address(const struct model_message *m, uint32_t 
 static inline struct mail_object *model_mail(struct model_message *m, uint32_t inline_bytes_max)
 {
     char(*texts)[ADDRESS_MAX] = calloc(m->recipient_count, sizeof *texts);
-    struct span *recipients = calloc(m->recipient_count, sizeof *recipients);
+    struct envelope_recipient *recipients = calloc(m->recipient_count, sizeof *recipients);
     char sender[ADDRESS_MAX];
     for (uint32_t i = 0; i < m->recipient_count; i++)
-        recipients[i] = model_address(m, i, texts[i]);
+        recipients[i].path = model_address(m, i, texts[i]);
     snprintf(sender, sizeof sender, "s%u@a.example", m->number);
     struct envelope e = {.arrival_wall_ms = 1764000000000 + m->number,
                          .reverse_path = span_text(sender),
@@ -176,7 +176,7 @@ static inline void model_check_envelope(const struct model_message *m, const str
     assert_int_equal(e->has_dot_lines, m->number % 3 == 0);
     assert_int_equal(e->recipient_count, m->recipient_count);
     for (uint32_t i = 0; i < m->recipient_count; i++)
-        expect_span(e->recipients[i], model_address(m, i, text));
+        expect_span(e->recipients[i].path, model_address(m, i, text));
 }
 
 /* States -------------------------------------------------------------------------------------- */

@@ -26,6 +26,7 @@ struct run {
     struct session *session;
     struct buffer server, content, kept;
     uint8_t committed;
+    bool may_relay;
     bool closed;
 };
 
@@ -117,12 +118,32 @@ static void take_output(struct run *r)
     buffer_consume(out, out->len);
 }
 
+/* Domains: d.example and all others are relayed to; lists@ours.example is two people, nobody@ is
+ * not there. */
+static void resolve(struct run *r)
+{
+    const struct address *a = &session_asked(r->session)->address;
+    const struct span people[] = {SPAN("one@ours.example"), SPAN("two@ours.example")};
+    bool is_ours = span_equal(a->domain, SPAN("ours.example"));
+    if (is_ours && span_equal(a->local, SPAN("nobody")))
+        session_recipient_resolved(r->session, FAULT_NOT_FOUND, NULL, 0);
+    else if (is_ours && span_equal(a->local, SPAN("list")))
+        session_recipient_resolved(r->session, FAULT_NONE, people, 2);
+    else if (is_ours || r->may_relay)
+        session_recipient_resolved(r->session, FAULT_NONE, NULL, 0);
+    else
+        session_recipient_resolved(r->session, FAULT_RELAYING, NULL, 0);
+}
+
 static void on_want(struct run *r, enum session_want want, struct span kept)
 {
     struct id id = {{0}};
     switch (want) {
     case SESSION_WANT_INPUT:
     case SESSION_WANT_LOG:
+        break;
+    case SESSION_WANT_RECIPIENT:
+        resolve(r);
         break;
     case SESSION_WANT_KEEP:
         assert_true(buffer_put(&r->content, kept));
@@ -169,7 +190,7 @@ static void expect_same(const char *path, size_t piece, struct span expected, st
 
 static void run_script(const struct script *s, const char *path, size_t piece)
 {
-    struct run r = {.session = session_new(&s->limits, "mx.example", s->relay)};
+    struct run r = {.session = session_new(&s->limits, "mx.example"), .may_relay = s->relay};
     assert_non_null(r.session);
     buffer_init(&r.server, SCRIPT_BYTES_MAX);
     buffer_init(&r.content, SCRIPT_BYTES_MAX);

@@ -10,8 +10,9 @@
 
 #define CONTENT "Subject: x\r\n\r\n.dot\r\n"
 
-static struct span recipients[] = {{(const uint8_t *)"a@x.example", 11},
-                                   {(const uint8_t *)"\"b c\"@y.example", 15}};
+static struct envelope_recipient recipients[] = {
+    {.path = {(const uint8_t *)"a@x.example", 11}},
+    {.path = {(const uint8_t *)"\"b c\"@y.example", 15}}};
 
 static struct envelope some_envelope(void)
 {
@@ -50,7 +51,7 @@ static void comes_back_as_it_was(void **state)
     assert_true(span_equal(back.prefix, e.prefix) && span_equal(back.content, SPAN(CONTENT)));
     assert_true(back.body_8bitmime && back.has_dot_lines && !back.content_in_file);
     assert_int_equal(back.recipient_count, 2);
-    assert_true(span_equal(back.recipients[1], recipients[1]));
+    assert_true(span_equal(back.recipients[1].path, recipients[1].path));
     arena_fini(&arena);
     buffer_fini(&b);
 }
@@ -106,6 +107,113 @@ static void fields_of_a_later_version_are_passed_over(void **state)
     arena_fini(&arena);
     buffer_fini(&b);
     buffer_fini(&later);
+}
+
+static void what_was_asked_for_comes_back(void **state)
+{
+    (void)state;
+    struct envelope_recipient asked[] = {
+        {SPAN("a@x.example"), SPAN("all@x.example"), SPAN("rfc822;all@x.example"), NOTIFY_NEVER},
+        {SPAN("b@x.example"), SPAN(""), SPAN(""), 0},
+        {SPAN("c@x.example"), SPAN(""), SPAN("utf-8;c@x.example"), NOTIFY_SUCCESS | NOTIFY_DELAY}};
+    struct envelope e = some_envelope(), back;
+    e.smtputf8 = true;
+    e.ret = RETURN_HEADERS;
+    e.envid = SPAN("QQ+3D314159");
+    e.recipients = asked;
+    for (uint32_t count = 1; count <= 3; count++) {
+        struct buffer b;
+        struct arena arena;
+        arena_init(&arena, 4096);
+        e.recipient_count = count;
+        encode_whole(&b, &e);
+        assert_int_equal(b.len, envelope_encoded_bytes(&e) + e.content_bytes);
+        assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_NONE);
+        assert_true(back.smtputf8 && back.ret == RETURN_HEADERS);
+        assert_true(span_equal(back.envid, e.envid));
+        assert_int_equal(back.recipient_count, count);
+        for (uint32_t i = 0; i < count; i++) {
+            assert_true(span_equal(back.recipients[i].path, asked[i].path));
+            assert_true(span_equal(back.recipients[i].original, asked[i].original));
+            assert_true(span_equal(back.recipients[i].orcpt, asked[i].orcpt));
+            assert_int_equal(back.recipients[i].notify, asked[i].notify);
+        }
+        arena_fini(&arena);
+        buffer_fini(&b);
+    }
+}
+
+/* As all were before there were such fields; a message without wishes is still written so. */
+static void an_old_payload_is_read_and_a_plain_one_written_as_then(void **state)
+{
+    (void)state;
+    static const uint8_t old[] = "\1\0\0\0\10\0\0\0"
+                                 "\1\0\0\0\0\0\0\0"
+                                 "\7\0\0\0\10\0\0\0"
+                                 "\2\0\0\0\0\0\0\0"
+                                 "\6\0\0\0\10\0\0\0"
+                                 "\3\0\0\0\0\0\0\0"
+                                 "\2\0\0\0\3\0\0\0a@b"
+                                 "\3\0\0\0\0\0\0\0"
+                                 "\4\0\0\0\0\0\0\0"
+                                 "\5\0\0\0\0\0\0\0"
+                                 "\10\0\0\0\3\0\0\0c@d"
+                                 "\10\0\0\0\3\0\0\0e@f"
+                                 "\11\0\0\0\3\0\0\0x\r\n";
+    struct envelope back;
+    struct arena arena;
+    struct buffer b;
+    arena_init(&arena, 4096);
+    buffer_init(&b, 4096);
+    struct span payload = span_of(old, sizeof old - 1);
+    assert_int_equal(envelope_decode(payload, &arena, &back), FAULT_NONE);
+    assert_int_equal(back.recipient_count, 2);
+    assert_int_equal(back.recipients[0].notify | back.recipients[1].notify, 0);
+    assert_true(!back.smtputf8 && back.ret == RETURN_UNSAID && back.envid.len == 0);
+    assert_true(envelope_encode(&back, &b) && buffer_put(&b, back.content));
+    assert_true(span_equal(buffer_span(&b), payload));
+    arena_fini(&arena);
+    buffer_fini(&b);
+}
+
+static void a_wish_of_nobody_is_damaged(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    for (uint32_t count = 1; count <= 2; count++) {
+        for (uint16_t tag = 11; tag <= 13; tag++) {
+            struct buffer b;
+            struct arena arena;
+            arena_init(&arena, 4096);
+            buffer_init(&b, 4096);
+            e.recipient_count = count;
+            assert_true(buffer_put_u16(&b, tag) && buffer_put_u16(&b, 0) && buffer_put_u32(&b, 1) &&
+                        buffer_put_u8(&b, 1));
+            assert_true(envelope_encode(&e, &b) && buffer_put(&b, SPAN(CONTENT)));
+            assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_DAMAGED);
+            arena_fini(&arena);
+            buffer_fini(&b);
+        }
+    }
+}
+
+static void a_set_of_more_than_a_byte_is_damaged(void **state)
+{
+    (void)state;
+    struct envelope e = some_envelope(), back;
+    e.content_in_file = true;
+    for (uint32_t count = 1; count <= 2; count++) {
+        struct buffer b;
+        struct arena arena;
+        arena_init(&arena, 4096);
+        buffer_init(&b, 4096);
+        e.recipient_count = count;
+        assert_true(envelope_encode(&e, &b) && buffer_put_u16(&b, 13) && buffer_put_u16(&b, 0) &&
+                    buffer_put_u32(&b, 2) && buffer_put_u16(&b, 1));
+        assert_int_equal(envelope_decode(buffer_span(&b), &arena, &back), FAULT_DAMAGED);
+        arena_fini(&arena);
+        buffer_fini(&b);
+    }
 }
 
 static void nobody_to_deliver_to_is_damaged(void **state)
@@ -168,7 +276,7 @@ static void a_head_is_all_but_prefix_and_content(void **state)
         assert_int_equal(envelope_decode_head(buffer_span(&head), &arena, &back), FAULT_NONE);
         assert_int_equal(back.content_bytes, e.content_bytes);
         assert_int_equal(back.recipient_count, 2);
-        assert_true(span_equal(back.recipients[0], recipients[0]));
+        assert_true(span_equal(back.recipients[0].path, recipients[0].path));
         assert_true(span_equal(back.helo, e.helo) && back.prefix.len == 0);
         assert_true(envelope_is_in_file(buffer_span(&head)) == e.content_in_file);
         arena_fini(&arena);
@@ -248,6 +356,10 @@ int main(void)
         cmocka_unit_test(what_is_no_head_is_refused),
         cmocka_unit_test(every_shorter_piece_is_damaged),
         cmocka_unit_test(fields_of_a_later_version_are_passed_over),
+        cmocka_unit_test(what_was_asked_for_comes_back),
+        cmocka_unit_test(an_old_payload_is_read_and_a_plain_one_written_as_then),
+        cmocka_unit_test(a_wish_of_nobody_is_damaged),
+        cmocka_unit_test(a_set_of_more_than_a_byte_is_damaged),
         cmocka_unit_test(nobody_to_deliver_to_is_damaged),
         cmocka_unit_test(limits_of_buffer_and_arena_are_answers),
     };

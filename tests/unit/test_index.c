@@ -74,7 +74,7 @@ static void says_what_lies_in_a_segment(void **state)
     assert_true(e.type == RECORD_ACCEPTED && e.offset == offsets[0] && !e.in_group);
     assert_int_equal(envelope_decode_head(e.payload, &arena, &envelope), FAULT_NONE);
     assert_int_equal(envelope.recipient_count, 2);
-    assert_true(span_equal(envelope.recipients[1], SPAN("r1.1@b.example")));
+    assert_true(span_equal(envelope.recipients[1].path, SPAN("r1.1@b.example")));
     assert_true(envelope.prefix.len == 0 && envelope.content.len == 0);
     uint32_t end = e.offset + e.bytes;
     e = next(x, &at);

@@ -7,8 +7,9 @@
 #define INLINE_MAX 10000u
 
 static const struct id some_id = {{1, 2, 3}};
-static struct span recipients[] = {{(const uint8_t *)"a@x.example", 11},
-                                   {(const uint8_t *)"postmaster", 10}};
+static struct envelope_recipient recipients[] = {
+    {.path = {(const uint8_t *)"a@x.example", 11}},
+    {.path = {(const uint8_t *)"postmaster", 10}, .notify = NOTIFY_NEVER}};
 
 static struct envelope some_envelope(void)
 {
@@ -98,8 +99,8 @@ static void what_was_put_in_comes_out(void **state)
     assert_int_equal(e->content_bytes, 17);
     assert_true(e->body_8bitmime && e->has_dot_lines && !e->content_in_file);
     assert_int_equal(e->recipient_count, 2);
-    expect_span(e->recipients[0], recipients[0]);
-    expect_span(e->recipients[1], recipients[1]);
+    expect_span(e->recipients[0].path, recipients[0].path);
+    expect_span(e->recipients[1].path, recipients[1].path);
     assert_true(e->content.data > m->payload.data); /* it points into the payload */
     assert_true(e->content.data + e->content.len == m->payload.data + m->payload.len);
     mail_release(m);
@@ -196,7 +197,7 @@ static void a_stored_payload_becomes_an_object(void **state)
                      FAULT_NONE);
     expect_span(back->payload, m->payload);
     assert_int_equal(back->payload_crc, m->payload_crc);
-    expect_span(back->envelope.recipients[1], recipients[1]);
+    expect_span(back->envelope.recipients[1].path, recipients[1].path);
     assert_true(back->memory_bytes >= len + 20);
     mail_release(back);
     for (size_t n = 0; n < len; n++) {

@@ -567,7 +567,7 @@ static void a_message_is_appended_as_it_came(void **state)
     expect_span(e.client, SPAN("127.0.0.1"));
     expect_span(e.helo, SPAN("client.example"));
     assert_int_equal(e.recipient_count, 1);
-    expect_span(e.recipients[0], SPAN("c@d.example"));
+    expect_span(e.recipients[0].path, SPAN("c@d.example"));
     expect_span(e.content, SPAN("Subject: x\r\n\r\n.dot \xe4\r\nend\r\n"));
     assert_true(e.body_8bitmime && e.has_dot_lines && !e.content_in_file);
     assert_true(span_starts_with(
@@ -605,7 +605,7 @@ static void nobody_learns_of_other_recipients(void **state)
     assert_true(span_find(e.prefix, SPAN(" for "), 0) == e.prefix.len);
     assert_true(span_find(e.prefix, SPAN("with SMTP id"), 0) < e.prefix.len);
     assert_int_equal(e.recipient_count, 2);
-    expect_span(e.recipients[1], SPAN("\"x y\"@d.example"));
+    expect_span(e.recipients[1].path, SPAN("\"x y\"@d.example"));
     assert_int_equal(e.reverse_path.len + e.content.len, 0);
     arena_fini(&arena);
     say_good_bye(&c);

@@ -679,7 +679,7 @@ static void digest_message(struct buffer *out, const struct recovered_message *m
                 buffer_put(out, m->envelope.prefix) &&
                 buffer_put_u64(out, m->envelope.content_bytes));
     for (uint32_t i = 0; i < m->envelope.recipient_count; i++)
-        assert_true(buffer_put(out, m->envelope.recipients[i]));
+        assert_true(buffer_put(out, m->envelope.recipients[i].path));
     for (uint32_t i = 0; i < m->state.recipient_count; i++)
         assert_true(buffer_put_u8(out, (uint8_t)m->state.recipients[i].standing) &&
                     buffer_put_u16(out, m->state.recipients[i].attempts));

@@ -68,7 +68,7 @@ static struct dsn_parts expect_dsn(const struct message *m)
     const struct envelope *e = &notification.dsn->envelope;
     assert_int_equal(e->reverse_path.len, 0);
     assert_int_equal(e->recipient_count, 1);
-    expect_span(e->recipients[0], SPAN("sender@a.example"));
+    expect_span(e->recipients[0].path, SPAN("sender@a.example"));
     assert_false(e->content_in_file);
     assert_true(e->content_bytes <= INLINE_MAX && e->content_bytes == e->content.len);
     struct dsn d = {.id = notification.dsn->id,

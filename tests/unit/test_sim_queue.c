@@ -63,7 +63,7 @@ static void failed_is_told(void **state)
     assert_int_equal(h->groups, 1);
     struct stored *dsn = notification_of(h, id);
     assert_non_null(dsn);
-    expect_span(dsn->mail->envelope.recipients[0], SPAN("a@a.test"));
+    expect_span(dsn->mail->envelope.recipients[0].path, SPAN("a@a.test"));
     assert_int_equal(dsn->mail->envelope.reverse_path.len, 0);
     assert_true(dsn->is_done);
     assert_int_equal(dsn->delivered[0], 1);

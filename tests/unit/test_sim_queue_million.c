@@ -38,7 +38,8 @@ struct batch {
     struct recovered letter;
     struct recovered_message messages[BATCH];
     struct recipient_state states[BATCH];
-    struct span paths[BATCH], replies[BATCH];
+    struct envelope_recipient paths[BATCH];
+    struct span replies[BATCH];
     char path[BATCH][64], client[BATCH][32], reply[BATCH][64];
     struct id_source ids;
 };
@@ -55,7 +56,7 @@ static void fill(struct batch *b, struct house *h, uint32_t from, bool was_tried
                  n % SENDERS % 256);
         snprintf(b->reply[i], sizeof b->reply[i], "450 4.2.0 try again, says server %u",
                  n % REPLIES);
-        b->paths[i] = span_text(b->path[i]);
+        b->paths[i].path = span_text(b->path[i]);
         b->replies[i] = span_text(b->reply[i]);
         b->states[i] = (struct recipient_state){
             .standing = RECIPIENT_WAITING, .attempts = 1, .due_wall_ms = wall_ms + 3600 * 1000 + n};

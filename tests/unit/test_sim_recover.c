@@ -176,7 +176,7 @@ static bool add(struct bench *b, enum record_type type, uint32_t message, uint32
 static bool accept_message(struct bench *b)
 {
     static uint8_t content[3 * SPOOL_PAGE];
-    struct span recipient = SPAN("r@b.example");
+    struct envelope_recipient recipient = {.path = SPAN("r@b.example")};
     struct envelope e = {.reverse_path = SPAN("s@a.example"),
                          .content_bytes = draw(b, sizeof content),
                          .recipients = &recipient,

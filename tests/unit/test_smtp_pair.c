@@ -22,13 +22,15 @@ struct pair {
     struct span mail;
     uint32_t kept_recipients;
     uint8_t committed;
+    bool may_relay;
     bool result, closed;
 };
 
 static void pair_init(struct pair *p, bool may_relay)
 {
     *p = (struct pair){.limits = {100000, 200, 500, 100}};
-    p->session = session_new(&p->limits, "mx.example", may_relay);
+    p->session = session_new(&p->limits, "mx.example");
+    p->may_relay = may_relay;
     p->client = client_new(&client_limits, "me.example");
     assert_non_null(p->session);
     assert_non_null(p->client);
@@ -76,6 +78,9 @@ static void serve(struct pair *p, struct span input)
         move(session_output(p->session), &p->to_client);
         if (want == SESSION_WANT_KEEP)
             assert_true(buffer_put(&p->content, run));
+        if (want == SESSION_WANT_RECIPIENT)
+            session_recipient_resolved(p->session, p->may_relay ? FAULT_NONE : FAULT_RELAYING, NULL,
+                                       0);
         if (want == SESSION_WANT_COMMIT)
             commit(p);
         if (want == SESSION_WANT_ABANDON)
