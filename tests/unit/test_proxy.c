@@ -88,9 +88,9 @@ static const struct span bads[] = {
     SPAN("PROXY TCP6 192.0.2.7 198.51.100.1 54321 25\r\n"),
     SPAN("PROXY TCP6 [2001:db8::7] 2001:db8::1 54321 25\r\n"),
     SPAN("PROXY TCP4 192.0.2.7 198.51.100.1\t54321 25\r\n"),
-    SPAN(
-        "PROXY UNKNOWN aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
-        "aaaaaaaa"),
+    SPAN("PROXY UNKNOWN "
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+         "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
     SPAN(SIGNATURE "\x31\x11\x00\x0c"
                    "aaaabbbbccdd"),
     SPAN(SIGNATURE "\x22\x11\x00\x0c"
