@@ -33,6 +33,11 @@ must_use enum fault config_parse(struct span text, const char *file_name, struct
    or all. False: `out` is full. */
 bool config_show(const struct settings *s, bool all, struct buffer *out);
 
+/* The options that differ, one a line, with a warning where the change needs another start of the
+   server. False: `out` is full. */
+bool config_changes(const struct settings *before, const struct settings *after,
+                    struct buffer *out);
+
 /* The manual of all blocks and options, as Markdown. False: `out` is full. */
 bool config_reference(struct buffer *out);
 

@@ -118,6 +118,33 @@ bool config_show(const struct settings *s, bool all, struct buffer *out)
     return fits;
 }
 
+/* The server was made with it: a reload leaves it as it is. */
+static bool needs_start(enum option_id id)
+{
+    static const enum option_id all[] = {OPTION_SPOOL,    OPTION_CONTROL, OPTION_CONTROL_GROUP,
+                                         OPTION_USER,     OPTION_WORKERS, OPTION_LOG_FORMAT,
+                                         OPTION_LOG_LEVEL};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (all[i] == id)
+            return true;
+    return schema_option(id)->block == BLOCK_DISK;
+}
+
+bool config_changes(const struct settings *before, const struct settings *after, struct buffer *out)
+{
+    bool fits = true;
+    for (enum option_id id = 0; fits && id < OPTION_COUNT; id++) {
+        const struct option *o = schema_option(id);
+        if (is_same(before, after, id))
+            continue;
+        fits = buffer_printf(out, "%s%s%s has changed%s\n", schema_block(o->block)->name,
+                             o->block == BLOCK_TOP ? "" : " ", o->name,
+                             needs_start(id) ? "; warning: only another start brings it in force"
+                                             : "");
+    }
+    return fits;
+}
+
 static bool put_limits(struct buffer *out, const struct option *o)
 {
     switch (o->type) {

@@ -1,5 +1,6 @@
 #include "engine/control.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,12 +19,19 @@ struct control {
     struct list connections;
     uint32_t connection_count;
     struct letter *stop;
+    struct ended *_Atomic reload; /* what came of one; NULL: nothing new */
+};
+
+/* What came of a reload. */
+struct ended {
+    bool is_good;
+    struct buffer text;
 };
 
 /*
  *   ASKING --request--> WORKING <--> SENDING --last row sent--> closed
- * WORKING has a letter under way (operate or fetch); when the client goes away meanwhile the
- * connection is an ORPHAN until the letter is back.
+ * WORKING has a letter under way (operate or fetch), or waits for a reload; when the client goes
+ * away meanwhile the connection is an ORPHAN until the letter is back.
  */
 enum connection_state { ASKING, WORKING, SENDING, ORPHAN };
 
@@ -40,7 +48,7 @@ struct connection {
     struct operate_row rows[CONTROL_PAGE_ROWS];
     uint32_t row;       /* being fetched */
     uint64_t rows_left; /* of --limit */
-    bool is_status, is_last;
+    bool is_status, is_last, is_reload;
 };
 
 static void serve_row(struct connection *c);
@@ -76,7 +84,7 @@ static void hang_up(struct connection *c)
 {
     if (c->state == ORPHAN)
         return; /* its letter is still under way */
-    if (c->state != WORKING) {
+    if (c->state != WORKING || c->is_reload) {
         connection_free(c);
         return;
     }
@@ -352,6 +360,73 @@ static const char *take_queue(struct connection *c, const struct span *words, si
     return wrong;
 }
 
+static bool is_operator(const struct connection *c)
+{
+    const struct engine_operators *o = &c->control->engine->options.operators;
+    uint32_t uid;
+    if (!socket_peer_user(c->socket, &uid))
+        return false;
+    return uid == 0 || uid == o->uid || (o->has_group && socket_peer_is_in(c->socket, o->gid));
+}
+
+static void wait_for_reload(struct connection *c)
+{
+    const struct engine_options *o = &c->control->engine->options;
+    if (o->on_reload_wanted == NULL) {
+        finish(c, CONTROL_UNAVAILABLE, "this server cannot reload");
+        return;
+    }
+    c->is_reload = true;
+    connection_enter(c, WORKING);
+    o->on_reload_wanted(o->context);
+}
+
+static void answer_reload(struct connection *c, const struct ended *e)
+{
+    struct buffer *out = &c->output;
+    bool ok = buffer_put_text(out, "{\"text\":") &&
+              encode_json_string(out, buffer_span(&e->text)) && buffer_put_text(out, "}\n");
+    c->is_reload = false;
+    if (ok)
+        finish(c, e->is_good ? CONTROL_OK : CONTROL_CONFIG, "");
+    else
+        connection_free(c);
+}
+
+static void ended_free(struct ended *e)
+{
+    if (e == NULL)
+        return;
+    buffer_fini(&e->text);
+    free(e);
+}
+
+static void answer_reloads(struct control *control)
+{
+    struct ended *e = atomic_exchange(&control->reload, NULL);
+    if (e == NULL)
+        return;
+    list_each(node, &control->connections)
+    {
+        struct connection *c = container_of(node, struct connection, node);
+        if (c->is_reload)
+            answer_reload(c, e);
+    }
+    ended_free(e);
+}
+
+void control_reload_ended(struct control *control, bool is_good, struct span text)
+{
+    struct ended *e = calloc(1, sizeof *e);
+    if (e == NULL)
+        return;
+    e->is_good = is_good;
+    buffer_init(&e->text, text.len + 1);
+    (void)!buffer_put(&e->text, text);
+    ended_free(atomic_exchange(&control->reload, e));
+    (void)loop_wake(actor_loop(control->actor));
+}
+
 static void on_request(struct connection *c, struct span line)
 {
     struct span words[CONTROL_WORDS_MAX];
@@ -363,6 +438,13 @@ static void on_request(struct connection *c, struct span line)
             c->is_status = true;
             c->operate.operation = OPERATE_COUNT;
             wrong = NULL;
+        } else if (!is_operator(c)) {
+            finish(c, CONTROL_DENIED,
+                   "not permitted: only root, the server's user and control-group may do this");
+            return;
+        } else if (span_equal(words[0], SPAN("reload")) && count == 1) {
+            wait_for_reload(c);
+            return;
         } else if (span_equal(words[0], SPAN("queue"))) {
             wrong = take_queue(c, words + 1, count - 1);
         }
@@ -470,6 +552,7 @@ static void on_letter(void *self, struct letter *letter)
 static void on_turn(void *self)
 {
     struct control *control = self;
+    answer_reloads(control);
     if (control->stop == NULL || !list_empty(&control->connections))
         return;
     letter_answer(control->actor, control->stop);
@@ -511,6 +594,7 @@ void control_free(struct control *c)
     list_each(node, &c->connections) connection_free(container_of(node, struct connection, node));
     if (c->listener != NULL)
         socket_close(c->listener);
+    ended_free(atomic_exchange(&c->reload, NULL));
     actor_free(c->actor);
     free(c);
 }

@@ -1,5 +1,6 @@
 /*
- * control: the actor behind the control socket: answers `status` and `queue …` for operators.
+ * control: the actor behind the control socket: answers `status`, `queue …` and `reload` for
+ * operators, and `status` alone for whoever else can reach it.
  *
  * Owns its connections and what they ask. A request (ipc/control.h) is taken whole, carried out,
  * and the connection ends with the answer. Rows leave page by page, so that a million messages cost
@@ -22,6 +23,8 @@ struct engine;
 /* descriptor: a listening Unix socket. */
 must_use enum fault control_new(struct world *w, struct engine *e, int descriptor, struct log *log,
                                 struct control **control_out);
+/* Any thread: what came of the reload that operators wait for. */
+void control_reload_ended(struct control *c, bool is_good, struct span text);
 struct actor *control_actor(struct control *c);
 void control_free(struct control *c); /* after its actor was joined */
 

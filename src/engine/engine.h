@@ -36,18 +36,29 @@ struct generation_source {
     void *context;
 };
 
+/* Who may do everything through the control socket, beside root; others may ask for the status. */
+struct engine_operators {
+    uint32_t uid, gid; /* gid: with has_group */
+    bool has_group;
+};
+
 struct engine_options {
-    struct generation_source source; /* of the first generation */
-    int control;                     /* a listening Unix socket, or -1 */
-    uint32_t processors;             /* for settings->workers 0 */
-    uint32_t max_letters;            /* of a turn of any actor; 0: all */
-    uint32_t inline_bytes_max;       /* 0: ENVELOPE_INLINE_MAX */
-    uint32_t appends_max;            /* of a worker, under way with the spool; 0: plenty */
-    const uint8_t *ticket_keys;      /* TLS_TICKET_KEY_BYTES random bytes; NULL: no TLS */
-    struct buffer *why;              /* says more about a fault of TLS; may be NULL */
-    uint64_t secret;                 /* random, of the hash tables */
-    struct log_sink log_sink;        /* shared by all actors: each flush is one call */
-    void (*on_beat)(void *context);  /* on the engine actor's thread; may be NULL */
+    /* Of the first generation; its settings stay as long as the engine. */
+    struct generation_source source;
+    int control; /* a listening Unix socket, or -1 */
+    struct engine_operators operators;
+    uint32_t processors;            /* for settings->workers 0 */
+    uint32_t max_letters;           /* of a turn of any actor; 0: all */
+    uint32_t inline_bytes_max;      /* 0: ENVELOPE_INLINE_MAX */
+    uint32_t appends_max;           /* of a worker, under way with the spool; 0: plenty */
+    const uint8_t *ticket_keys;     /* TLS_TICKET_KEY_BYTES random bytes; NULL: no TLS */
+    struct buffer *why;             /* says more about a fault of TLS; may be NULL */
+    uint64_t secret;                /* random, of the hash tables */
+    struct log_sink log_sink;       /* shared by all actors: each flush is one call */
+    void (*on_beat)(void *context); /* on the engine actor's thread; may be NULL */
+    /* An operator asks for a reload, to be answered by engine_reload_ended; on the control actor's
+       thread. NULL: there is none. */
+    void (*on_reload_wanted)(void *context);
     void *context;
 };
 
@@ -65,6 +76,8 @@ must_use enum fault engine_start(struct engine *e);
  */
 must_use enum fault engine_reload(struct engine *e, const struct generation_source *source,
                                   struct buffer *why);
+/* To operators who wait for it: what came of the reload, one text of lines. Any thread. */
+void engine_reload_ended(struct engine *e, bool is_good, struct span text);
 void engine_stop(struct engine *e);             /* any thread: begins to wind down */
 bool engine_is_stopped(const struct engine *e); /* any thread: all actors have ended */
 void engine_join(struct engine *e);             /* waits for the end of all threads */

@@ -1,7 +1,9 @@
 /*
  * process: the main function of the engine's process, after the fork.
  *
- * Its main thread waits for the signal to end; everything else is the engine's actors.
+ * It becomes the server's user for good before anything else. Its main thread waits for the signal
+ * to end and makes new generations of what the supervisor hands over; everything else is the
+ * engine's actors.
  */
 #ifndef ENGINE_PROCESS_H
 #define ENGINE_PROCESS_H
@@ -9,17 +11,22 @@
 #include <sys/types.h>
 
 #include "engine/engine.h"
+#include "os/log_file.h"
 
 struct engine_process {
-    const struct settings *settings;
-    const int *listeners; /* bound and listening */
+    const char *path;  /* of the configuration */
+    int bundle;        /* in which it lies (config/bundle.h) */
+    const char *spool; /* that of the start, whatever it says */
+    uint32_t uid, gid; /* whom to become; uid 0: nobody else */
+    bool has_control_group;
+    uint32_t control_gid;
+    const int *listeners; /* bound and listening, in the order of the configuration */
     uint32_t listener_count;
-    int control;                /* a listening Unix socket */
-    const struct endpoint *own; /* where we listen */
-    size_t own_count;
-    struct log_sink log_sink;
-    int heart;    /* each beat of the engine is a byte into this pipe */
-    pid_t parent; /* who forked it */
+    int control; /* a listening Unix socket */
+    struct log_file *log_file;
+    int heart;      /* each beat of the engine is a byte into this pipe */
+    int supervisor; /* ipc/handover.h: new generations come from there */
+    pid_t parent;   /* who forked it */
 };
 
 /* The exit code: 0 after a clean end, else of sysexits, with one sentence on standard error. When

@@ -135,6 +135,12 @@ void renewal_free(struct engine *e)
     r->count = 0;
 }
 
+void engine_reload_ended(struct engine *e, bool is_good, struct span text)
+{
+    if (e->control != NULL)
+        control_reload_ended(e->control, is_good, text);
+}
+
 enum fault engine_reload(struct engine *e, const struct generation_source *source,
                          struct buffer *why)
 {

@@ -19,7 +19,9 @@ enum control_exit {
     CONTROL_USAGE = 64,       /* EX_USAGE */
     CONTROL_NOT_FOUND = 66,   /* EX_NOINPUT: no such message */
     CONTROL_UNAVAILABLE = 69, /* EX_UNAVAILABLE */
-    CONTROL_FAILED = 75       /* EX_TEMPFAIL */
+    CONTROL_FAILED = 75,      /* EX_TEMPFAIL */
+    CONTROL_DENIED = 77,      /* EX_NOPERM */
+    CONTROL_CONFIG = 78       /* EX_CONFIG: a configuration with errors */
 };
 
 /* False: a word holds TAB or a control byte, or all is too long. */

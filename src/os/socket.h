@@ -91,6 +91,10 @@ enum send { SEND_DONE, SEND_LATER };
  */
 enum send socket_send(struct socket *s, const struct span *parts, size_t count);
 
+/* Who is at the other end of a Unix socket, as it was when it connected. False: unknown. */
+bool socket_peer_user(const struct socket *s, uint32_t *uid_out);
+/* It is in this group, as its own or one of its others. */
+bool socket_peer_is_in(const struct socket *s, uint32_t gid);
 /* Ends at once; bytes of an unfinished send may be lost, those of a finished one are still
  * delivered by the kernel. Frees. */
 void socket_close(struct socket *s);

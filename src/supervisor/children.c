@@ -55,6 +55,8 @@ static void start(struct children *all, struct child *c)
 {
     int heart[2];
     c->start_ms = mono_ms() + SUPERVISOR_DELAY_MS_MAX; /* should it fail */
+    if (c->role->prepare != NULL && !c->role->prepare(all->context))
+        return;
     if (pipe2(heart, O_CLOEXEC | O_NONBLOCK) != 0)
         return;
     fflush(NULL);
@@ -71,8 +73,8 @@ static void start(struct children *all, struct child *c)
     }
     c->heart = heart[0];
     c->pid = pid;
-    c->has_beaten = false;
-    c->start_ms = 0;
+    c->has_beaten = c->is_renewed = false;
+    c->start_ms = c->kill_ms = 0;
     c->begun_ms = c->beat_ms = mono_ms();
 }
 
@@ -135,6 +137,11 @@ static void on_death(struct children *all, struct child *c, int status)
         stop_next(all);
         return;
     }
+    if (c->is_renewed) {
+        c->pid = 0;
+        c->start_ms = mono_ms();
+        return;
+    }
     if (WIFEXITED(status) && !c->has_ever_beaten) {
         all->code = WEXITSTATUS(status);
         c->pid = 0;
@@ -148,19 +155,26 @@ static void on_death(struct children *all, struct child *c, int status)
     c->start_ms = mono_ms() + delay;
 }
 
-void children_reap(struct children *all, void (*other)(void *context, pid_t pid, int status))
+void children_renew(struct children *all)
+{
+    for (uint32_t i = 0; i < all->count; i++) {
+        struct child *c = &all->all[i];
+        if (c->role->renewal != RENEWED_BY_START || c->pid == 0 || c->is_renewed)
+            continue;
+        c->is_renewed = true;
+        c->kill_ms = mono_ms() + SUPERVISOR_STOP_MS;
+        (void)kill(c->pid, SIGTERM);
+    }
+}
+
+void children_reap(struct children *all)
 {
     int status;
     pid_t pid;
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-        struct child *found = NULL;
         for (uint32_t i = 0; i < all->count; i++)
             if (all->all[i].pid == pid)
-                found = &all->all[i];
-        if (found != NULL)
-            on_death(all, found, status);
-        else if (other != NULL)
-            other(all->context, pid, status);
+                on_death(all, &all->all[i], status);
     }
 }
 

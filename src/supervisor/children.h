@@ -27,12 +27,19 @@
 #define SUPERVISOR_DELAY_MS_MAX      30000
 #define SUPERVISOR_STOP_MS           35000 /* for one child, from SIGTERM to SIGKILL */
 
-/* One row. run is called in the child, after the fork, and gives its exit code, of sysexits. It
-   writes a byte into `heart` at least every few seconds while it is well; `parent` is who forked
-   it. */
+enum child_renewal {
+    RENEWED_BY_MESSAGE, /* it is told of a new configuration */
+    RENEWED_BY_START,   /* it is asked to end, and begins again with it */
+};
+
+/* One row. prepare (may be NULL) is called before each fork; false: not now. run is called in the
+   child and gives its exit code, of sysexits. It writes a byte into `heart` at least every few
+   seconds while it is well; `parent` is who forked it. */
 struct child_role {
     const char *name; /* in the log */
+    bool (*prepare)(void *context);
     int (*run)(void *context, int heart, pid_t parent);
+    enum child_renewal renewal;
 };
 
 struct child {
@@ -41,6 +48,7 @@ struct child {
     int heart;                                    /* its beats, or -1 */
     bool has_beaten;                              /* this one has */
     bool has_ever_beaten;                         /* it or one before it */
+    bool is_renewed;                              /* it was asked to end, for a new configuration */
     uint32_t deaths;                              /* in a row, without a beat */
     uint32_t deaths_well;                         /* in a row, soon after the first beat */
     int64_t begun_ms, beat_ms, start_ms, kill_ms; /* monotonic; 0: not set */
@@ -65,8 +73,9 @@ int children_wait_ms(const struct children *c);
 /* The hearts to be polled, one for each child, and what came of it. */
 void children_poll(const struct children *c, struct pollfd ready_out[CHILDREN_MAX]);
 void children_on_ready(struct children *c, const struct pollfd ready[CHILDREN_MAX]);
-/* SIGCHLD has come. other: a pid that is none of the children's, with its status; may be NULL. */
-void children_reap(struct children *c, void (*other)(void *context, pid_t pid, int status));
+void children_reap(struct children *c); /* SIGCHLD has come */
+/* There is a new configuration: those that have to begin again for it do. */
+void children_renew(struct children *c);
 /* Asks all to end, one after the other; `at_once`: kills them. */
 void children_stop(struct children *c, bool at_once);
 bool children_are_gone(const struct children *c); /* they were to end and have */

@@ -2,8 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <ifaddrs.h>
-#include <net/if.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,11 +15,13 @@
 
 #define BACKLOG 1024 /* cut by net.core.somaxconn */
 
-static int sorry(int code, const char *what, const char *name)
+static int sorry(struct buffer *why, int code, const char *what, const char *name)
 {
-    fprintf(stderr, "postrider: %s %s: %s\n", what, name, strerror(errno));
+    (void)!buffer_printf(why, "postrider: %s %s: %s\n", what, name, strerror(errno));
     return code;
 }
+
+/* Listening ------------------------------------------------------------------------------------ */
 
 /* IPv6 alone: "[::]:25" then leaves 0.0.0.0:25 to a listener of its own, as written. */
 static int listen_at(struct endpoint at)
@@ -44,21 +44,57 @@ static int listen_at(struct endpoint at)
     return s;
 }
 
-static int open_listeners(struct doors *d, const struct settings *settings)
+static int listen_or_say(struct endpoint at, int *listener_out, struct buffer *why)
 {
-    for (uint32_t i = 0; i < settings->listener_count && i < CONFIG_LISTENERS_MAX; i++) {
-        char text[ENDPOINT_TEXT_MAX];
-        int s = listen_at(settings->listeners[i]);
-        if (s < 0) {
-            struct span name = endpoint_format(settings->listeners[i], text);
-            fprintf(stderr, "postrider: cannot listen on %.*s: %s\n", SPAN_PRINT(name),
-                    strerror(errno));
-            return errno == EADDRINUSE ? EX_UNAVAILABLE : EX_OSERR;
+    char text[ENDPOINT_TEXT_MAX];
+    *listener_out = listen_at(at);
+    if (*listener_out >= 0)
+        return 0;
+    const char *help = errno == EADDRINUSE ? "; another server has this port"
+                       : errno == EACCES   ? "; ports below 1024 need root"
+                                           : "";
+    (void)!buffer_printf(why, "postrider: cannot listen on %.*s: %s%s\n",
+                         SPAN_PRINT(endpoint_format(at, text)), strerror(errno), help);
+    return errno == EADDRINUSE ? EX_UNAVAILABLE : errno == EACCES ? EX_NOPERM : EX_OSERR;
+}
+
+static int find(const struct doors *d, struct endpoint at)
+{
+    for (uint32_t i = 0; i < d->count; i++)
+        if (endpoint_equal(d->at[i], at))
+            return d->listeners[i];
+    return -1;
+}
+
+/* Those of `from` that `other` has not. */
+static void close_others(const struct doors *from, const struct doors *other)
+{
+    for (uint32_t i = 0; i < from->count; i++)
+        if (find(other, from->at[i]) < 0)
+            close(from->listeners[i]);
+}
+
+int doors_renew(struct doors *d, const struct rehearsal_result *wanted, struct buffer *why)
+{
+    struct doors next = *d;
+    next.count = 0;
+    for (uint32_t i = 0; i < wanted->listener_count; i++) {
+        struct endpoint at = wanted->listeners[i];
+        int listener = find(d, at);
+        int code = listener >= 0 ? 0 : listen_or_say(at, &listener, why);
+        if (code != 0) {
+            close_others(&next, d);
+            return code;
         }
-        d->listeners[d->listener_count++] = s;
+        next.at[next.count] = at;
+        next.listeners[next.count++] = listener;
     }
+    close_others(d, &next);
+    *d = next;
     return 0;
 }
+
+/* Folders -------------------------------------------------------------------------------------- */
 
 /* What is synced in a folder is lost with it when the folder's own name was not durable, whoever
    made it. A parent that may not be read is left alone. */
@@ -75,23 +111,40 @@ static void sync_parent(const char *path)
 }
 
 /* The last folder of the path is made; whoever gives another place has made the rest. */
-static int open_spool(const struct settings *settings)
+static bool make_folder(const char *path, mode_t mode, const struct rehearsal_result *owner)
+{
+    if (mkdir(path, mode) != 0)
+        return errno == EEXIST;
+    return geteuid() != 0 || chown(path, owner->uid, owner->gid) == 0;
+}
+
+static int open_spool(const struct rehearsal_result *w, struct buffer *why)
 {
     struct stat status;
-    if (mkdir(settings->spool, 0700) != 0 && errno != EEXIST)
-        return sorry(EX_CANTCREAT, "cannot make the spool", settings->spool);
-    if (stat(settings->spool, &status) != 0 || !S_ISDIR(status.st_mode)) {
+    if (!make_folder(w->spool, 0700, w))
+        return sorry(why, EX_CANTCREAT, "cannot make the spool", w->spool);
+    if (stat(w->spool, &status) != 0 || !S_ISDIR(status.st_mode)) {
         errno = ENOTDIR;
-        return sorry(EX_CANTCREAT, "the spool", settings->spool);
+        return sorry(why, EX_CANTCREAT, "the spool", w->spool);
     }
-    if ((status.st_mode & 022) != 0) {
-        fprintf(stderr, "postrider: the spool %s can be written by others; chmod go-w it first\n",
-                settings->spool);
+    if (status.st_uid != w->uid) {
+        (void)!buffer_printf(why,
+                             "postrider: the spool %s belongs to the user %u, not to %s (%u); "
+                             "'chown -R %s %s' gives it over\n",
+                             w->spool, status.st_uid, w->user, w->uid, w->user, w->spool);
         return EX_NOPERM;
     }
-    sync_parent(settings->spool);
+    if ((status.st_mode & 022) != 0) {
+        (void)!buffer_printf(
+            why, "postrider: the spool %s can be written by others; chmod go-w it first\n",
+            w->spool);
+        return EX_NOPERM;
+    }
+    sync_parent(w->spool);
     return 0;
 }
+
+/* The control socket --------------------------------------------------------------------------- */
 
 static bool somebody_answers(const struct sockaddr_un *address)
 {
@@ -102,108 +155,78 @@ static bool somebody_answers(const struct sockaddr_un *address)
     return answers;
 }
 
-static int open_control(struct doors *d, const struct settings *settings)
+static bool make_control_folder(const struct rehearsal_result *w)
+{
+    char folder[REHEARSAL_CONTROL_MAX];
+    memcpy(folder, w->control, sizeof folder);
+    char *end = strrchr(folder, '/');
+    *end = '\0';
+    return end == folder || make_folder(folder, 0755, w);
+}
+
+/* Who may connect is decided by its mode and owners first; by the engine, for each peer, again. */
+static int bind_control(const struct sockaddr_un *address, const struct rehearsal_result *w)
+{
+    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    gid_t group = w->has_control_group ? w->control_gid : w->gid;
+    mode_t mask = umask(0117);
+    bool ok = s >= 0 && bind(s, (const struct sockaddr *)address, sizeof *address) == 0;
+    umask(mask);
+    uid_t owner = geteuid() == 0 ? w->uid : (uid_t)-1;
+    if (ok && (geteuid() == 0 || w->has_control_group))
+        ok = lchown(address->sun_path, owner, group) == 0;
+    if (ok && listen(s, BACKLOG) == 0)
+        return s;
+    int error = errno;
+    if (s >= 0)
+        close(s);
+    errno = error;
+    return -1;
+}
+
+static int open_control(struct doors *d, const struct rehearsal_result *w, struct buffer *why)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(settings->control) >= sizeof address.sun_path) {
+    if (strlen(w->control) >= sizeof address.sun_path) {
         errno = ENAMETOOLONG;
-        return sorry(EX_CONFIG, "the control socket", settings->control);
+        return sorry(why, EX_CONFIG, "the control socket", w->control);
     }
-    strcpy(address.sun_path, settings->control);
+    strcpy(address.sun_path, w->control);
     if (somebody_answers(&address)) {
         errno = EADDRINUSE;
-        return sorry(EX_UNAVAILABLE, "another postrider runs with the control socket",
-                     settings->control);
+        return sorry(why, EX_UNAVAILABLE, "another postrider runs with the control socket",
+                     w->control);
     }
-    (void)unlink(settings->control); /* of a life that is over */
-    int s = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (s < 0)
-        return sorry(EX_OSERR, "the control socket", settings->control);
-    mode_t mask = umask(0117);
-    bool is_bound = bind(s, (struct sockaddr *)&address, sizeof address) == 0;
-    umask(mask);
-    if (!is_bound || listen(s, BACKLOG) != 0) {
-        int code = sorry(EX_CANTCREAT, "cannot make the control socket", settings->control);
-        close(s);
-        return code;
-    }
-    d->control = s;
+    if (!make_control_folder(w))
+        return sorry(why, EX_CANTCREAT, "cannot make the folder of the control socket", w->control);
+    (void)unlink(w->control); /* of a life that is over */
+    d->control = bind_control(&address, w);
+    if (d->control < 0)
+        return sorry(why, EX_CANTCREAT, "cannot make the control socket", w->control);
+    memcpy(d->control_path, w->control, sizeof d->control_path);
     return 0;
 }
 
-static void add_own(struct doors *d, struct endpoint e)
-{
-    e.port = 0;
-    if (d->own_count < DOORS_ADDRESSES_MAX)
-        d->own[d->own_count++] = e;
-}
-
-static bool is_any(struct endpoint e)
-{
-    static const uint8_t zeros[16] = {0};
-    return memcmp(e.ip, zeros, sizeof zeros) == 0;
-}
-
-static struct endpoint interface_address(const struct sockaddr *address)
-{
-    struct sockaddr_storage storage = {0};
-    bool is_ipv6 = address->sa_family == AF_INET6;
-    if (!is_ipv6 && address->sa_family != AF_INET)
-        return (struct endpoint){0};
-    memcpy(&storage, address, is_ipv6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in));
-    return address_decode(&storage);
-}
-
-/* Of all interfaces; the loopback's are left out, since MX records with them are somebody's mistake
-   and not us. */
-static void add_interfaces(struct doors *d, uint8_t family)
-{
-    struct ifaddrs *all = NULL;
-    if (getifaddrs(&all) != 0)
-        return;
-    for (const struct ifaddrs *a = all; a != NULL; a = a->ifa_next) {
-        if (a->ifa_addr == NULL || (a->ifa_flags & IFF_LOOPBACK) != 0)
-            continue;
-        struct endpoint e = interface_address(a->ifa_addr);
-        if (e.family == family)
-            add_own(d, e);
-    }
-    freeifaddrs(all);
-}
-
-static void find_own(struct doors *d, const struct settings *settings)
-{
-    for (uint32_t i = 0; i < settings->listener_count; i++) {
-        struct endpoint e = settings->listeners[i];
-        if (is_any(e))
-            add_interfaces(d, e.family);
-        else
-            add_own(d, e);
-    }
-}
-
-int doors_open(struct doors *d, const struct settings *settings)
+int doors_open(struct doors *d, const struct rehearsal_result *wanted, struct buffer *why)
 {
     *d = (struct doors){.control = -1};
-    int code = open_listeners(d, settings);
+    int code = doors_renew(d, wanted, why);
     if (code == 0)
-        code = open_spool(settings);
+        code = open_spool(wanted, why);
     if (code == 0)
-        code = open_control(d, settings);
-    if (code == 0)
-        find_own(d, settings);
-    else
-        doors_close(d, settings);
+        code = open_control(d, wanted, why);
+    if (code != 0)
+        doors_close(d);
     return code;
 }
 
-void doors_close(struct doors *d, const struct settings *settings)
+void doors_close(struct doors *d)
 {
-    for (uint32_t i = 0; i < d->listener_count; i++)
+    for (uint32_t i = 0; i < d->count; i++)
         close(d->listeners[i]);
     if (d->control >= 0) {
         close(d->control);
-        (void)unlink(settings->control);
+        (void)unlink(d->control_path);
     }
     *d = (struct doors){.control = -1};
 }

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -362,6 +363,34 @@ void socket_close(struct socket *s)
     else if (s->state == CONNECTED || s->state == ADOPTABLE)
         drain(s);
     watch_close(s->loop, &s->watch);
+}
+
+bool socket_peer_user(const struct socket *s, uint32_t *uid_out)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    if (getsockopt(s->watch.descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+        len != sizeof peer)
+        return false;
+    *uid_out = peer.uid;
+    return true;
+}
+
+bool socket_peer_is_in(const struct socket *s, uint32_t gid)
+{
+    struct ucred peer;
+    gid_t others[NGROUPS_MAX];
+    socklen_t len = sizeof peer;
+    if (getsockopt(s->watch.descriptor, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0 ||
+        len != sizeof peer)
+        return false;
+    bool is_in = peer.gid == gid;
+    len = sizeof others;
+    if (getsockopt(s->watch.descriptor, SOL_SOCKET, SO_PEERGROUPS, others, &len) != 0)
+        return is_in;
+    for (size_t i = 0; i < len / sizeof others[0]; i++)
+        is_in = is_in || others[i] == gid;
+    return is_in;
 }
 
 struct endpoint socket_peer(const struct socket *s)

@@ -1,9 +1,38 @@
-#include "supervisor/log_file.h"
+#include "os/log_file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
 #include <unistd.h>
+
+#define MODE 0640
+
+bool log_file_open(struct log_file *f)
+{
+    f->descriptor = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    return f->descriptor >= 0;
+}
+
+void log_file_replace(struct log_file *f, int descriptor)
+{
+    (void)dup3(descriptor, f->descriptor, O_CLOEXEC);
+    close(descriptor);
+}
+
+/* Not through a link that somebody else may have put there. */
+int log_file_append_to(const char *path, uint32_t uid, uint32_t gid)
+{
+    int flags = O_WRONLY | O_APPEND | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | O_NOFOLLOW;
+    int file = open(path, flags | O_CREAT | O_EXCL, MODE);
+    if (file < 0 && errno == EEXIST)
+        return open(path, flags);
+    if (file >= 0 && geteuid() == 0 && fchown(file, uid, gid) != 0) {
+        close(file);
+        return -1;
+    }
+    return file;
+}
 
 /* The most whole lines that one atomic write takes; a single longer line goes as it is. */
 static size_t whole_lines(struct span lines)

@@ -1,0 +1,256 @@
+#include "engine/rehearsal.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sysexits.h>
+#include <unistd.h>
+
+#include "config/bundle.h"
+#include "ipc/handover.h"
+#include "os/privilege.h"
+#include "tls/context.h"
+
+#define NOBODY           65534
+#define DESCRIPTORS_REST 4096 /* connections to others, files of the spool */
+
+struct stage {
+    const struct rehearsal *rehearsal;
+    struct span map;
+    struct buffer text; /* for people */
+    struct settings *settings;
+    struct rehearsal_result result;
+};
+
+static struct span map_bundle(int bundle)
+{
+    struct stat status;
+    struct span none = {NULL, 0};
+    if (fstat(bundle, &status) != 0 || status.st_size <= 0)
+        return none;
+    void *at = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_SHARED, bundle, 0);
+    return at == MAP_FAILED ? none : span_of(at, (size_t)status.st_size);
+}
+
+static void unmap(struct span map)
+{
+    if (map.data != NULL)
+        (void)munmap((void *)(uintptr_t)map.data, map.len);
+}
+
+/* The parent adds it to the bundle; 0, or errno. */
+static int fetch(struct stage *s, const char *path, struct bundle_file *file_out)
+{
+    static uint8_t bytes[HANDOVER_BYTES_MAX];
+    int descriptors[HANDOVER_DESCRIPTORS_MAX], error = EIO;
+    size_t len, count;
+    struct span part = span_text(path);
+    if (s->map.data != NULL && bundle_find(s->map, part, file_out))
+        return 0;
+    if (!handover_send(s->rehearsal->parent, HANDOVER_OPEN, &part, 1, NULL, 0))
+        return errno;
+    if (handover_receive(s->rehearsal->parent, -1, bytes, &len, descriptors, &count) !=
+            HANDOVER_OPENED ||
+        len != sizeof error)
+        return EIO;
+    memcpy(&error, bytes, sizeof error);
+    if (error != 0)
+        return error;
+    unmap(s->map);
+    s->map = map_bundle(s->rehearsal->bundle);
+    return bundle_find(s->map, part, file_out) ? 0 : EIO;
+}
+
+/* What the options name -------------------------------------------------------------------------
+ */
+
+static bool complain(struct stage *s, const char *option, const char *name, const char *what)
+{
+    (void)!buffer_printf(&s->text, "%s: %s %s: %s\n", s->rehearsal->path, option, name, what);
+    return false;
+}
+
+static bool find_user(struct stage *s)
+{
+    struct rehearsal_result *r = &s->result;
+    r->uid = getuid();
+    r->gid = getgid();
+    (void)snprintf(r->user, sizeof r->user, "%s", s->settings->user);
+    if (!s->rehearsal->is_root)
+        return true;
+    const struct passwd *user = getpwnam(s->settings->user);
+    if (user == NULL)
+        return complain(s, "user", s->settings->user,
+                        "there is no such user; 'useradd --system' makes one");
+    r->uid = user->pw_uid;
+    r->gid = user->pw_gid;
+    return true;
+}
+
+static bool find_group(struct stage *s)
+{
+    const char *name = s->settings->control_group;
+    if (name == NULL)
+        return true;
+    const struct group *group = getgrnam(name);
+    if (group == NULL)
+        return complain(s, "control-group", name, "there is no such group");
+    s->result.has_control_group = true;
+    s->result.control_gid = group->gr_gid;
+    return true;
+}
+
+static bool find_certificate_file(struct stage *s, const char *option, const char *path,
+                                  struct span *text_out)
+{
+    struct bundle_file file = {.mode = 0};
+    int error = fetch(s, path, &file);
+    if (error != 0)
+        return complain(s, option, path, strerror(error));
+    *text_out = file.text;
+    return true;
+}
+
+static bool check_certificate(struct stage *s)
+{
+    static const uint8_t ticket_keys[TLS_TICKET_KEY_BYTES];
+    struct tls_certificate own = {.certificate = s->settings->tls_certificate,
+                                  .key = s->settings->tls_key};
+    struct tls_context *context = NULL;
+    struct buffer why;
+    if (own.certificate == NULL)
+        return true;
+    /* Twice, since the second may move the bundle. */
+    bool is_there =
+        find_certificate_file(s, "certificate", own.certificate, &own.certificate_text) &&
+        find_certificate_file(s, "key", own.key, &own.key_text) &&
+        find_certificate_file(s, "certificate", own.certificate, &own.certificate_text);
+    if (!is_there)
+        return false;
+    buffer_init(&why, 1024);
+    bool ok = tls_server_new(&own, 1, ticket_keys, &why, &context) == FAULT_NONE;
+    if (!ok)
+        (void)!buffer_printf(&s->text, "%s: tls: %.*s\n", s->rehearsal->path,
+                             SPAN_PRINT(buffer_span(&why)));
+    buffer_fini(&why);
+    tls_context_free(context);
+    return ok;
+}
+
+static bool has_something_to_serve(struct stage *s)
+{
+    if (s->settings->listener_count > 0)
+        return true;
+    (void)!buffer_printf(&s->text, "%s has no 'listen smtp' block: there is nothing to serve\n",
+                         s->rehearsal->path);
+    return false;
+}
+
+static void tell_parent_what_to_open(struct stage *s)
+{
+    const struct settings *from = s->settings;
+    struct rehearsal_result *r = &s->result;
+    (void)snprintf(r->spool, sizeof r->spool, "%s", from->spool);
+    (void)snprintf(r->control, sizeof r->control, "%s", from->control);
+    r->has_log_file = from->log_file != NULL;
+    if (r->has_log_file)
+        (void)snprintf(r->log_file, sizeof r->log_file, "%s", from->log_file);
+    r->log_format = from->log_format;
+    r->log_level = from->log_level;
+    r->descriptors = from->sessions_max + DESCRIPTORS_REST;
+    r->listener_count = from->listener_count;
+    for (uint32_t i = 0; i < from->listener_count && i < CONFIG_LISTENERS_MAX; i++)
+        r->listeners[i] = from->listeners[i];
+}
+
+/* The whole ------------------------------------------------------------------------------------ */
+
+static struct settings *parse(struct span bundle, const char *path, struct buffer *text)
+{
+    struct bundle_file file;
+    struct settings *settings = NULL;
+    if (!bundle_find(bundle, span_text(path), &file))
+        return NULL;
+    enum fault fault = config_parse(file.text, path, text, &settings);
+    if (fault != FAULT_NONE && text->len == 0)
+        (void)!buffer_printf(text, "%s: %s\n", path, fault_text(fault));
+    return fault == FAULT_NONE ? settings : NULL;
+}
+
+/* What is another than before, and what of it needs another start. */
+static void compare(struct stage *s)
+{
+    struct span map = map_bundle(s->rehearsal->before);
+    struct buffer unread;
+    buffer_init(&unread, HANDOVER_TEXT_MAX);
+    struct settings *before = parse(map, s->rehearsal->path, &unread);
+    if (before != NULL && !config_changes(before, s->settings, &s->text))
+        (void)!buffer_put_text(&s->text, "...\n");
+    settings_release(before);
+    buffer_fini(&unread);
+    unmap(map);
+}
+
+static void judge(struct stage *s)
+{
+    struct bundle_file file;
+    int error = fetch(s, s->rehearsal->path, &file);
+    if (error != 0) {
+        (void)!buffer_printf(&s->text, "postrider: cannot read the configuration %s: %s\n",
+                             s->rehearsal->path, strerror(error));
+        return;
+    }
+    s->settings = parse(s->map, s->rehearsal->path, &s->text);
+    if (s->settings == NULL)
+        return;
+    /* All of them, so that every error is named at once. */
+    bool ok = has_something_to_serve(s);
+    ok = find_user(s) && ok;
+    ok = find_group(s) && ok;
+    ok = check_certificate(s) && ok;
+    if (!ok)
+        return;
+    tell_parent_what_to_open(s);
+    if (s->rehearsal->before >= 0)
+        compare(s);
+    s->result.is_good = true;
+}
+
+int rehearsal_process(const struct rehearsal *r)
+{
+    struct rlimit none = {0, 0};
+    struct stage s = {.rehearsal = r};
+    (void)setrlimit(RLIMIT_CORE, &none); /* it holds keys */
+    const char *wrong = r->is_root ? privilege_drop(NOBODY, NOBODY) : NULL;
+    if (wrong != NULL) {
+        fprintf(stderr, "postrider: %s: %s\n", wrong, strerror(errno));
+        return EX_OSERR;
+    }
+    buffer_init(&s.text, HANDOVER_TEXT_MAX);
+    judge(&s);
+    struct span parts[] = {span_of(&s.result, sizeof s.result), buffer_span(&s.text)};
+    bool is_told = handover_send(r->parent, HANDOVER_RESULT, parts, 2, NULL, 0);
+    settings_release(s.settings);
+    buffer_fini(&s.text);
+    unmap(s.map);
+    return is_told ? EX_OK : EX_OSERR;
+}
+
+struct settings *rehearsal_settings(int bundle, const char *path, struct span *map_out)
+{
+    struct buffer text;
+    *map_out = map_bundle(bundle);
+    buffer_init(&text, HANDOVER_TEXT_MAX);
+    struct settings *settings = map_out->data == NULL ? NULL : parse(*map_out, path, &text);
+    if (settings == NULL)
+        fprintf(stderr, "postrider: the configuration is lost: %.*s\n",
+                SPAN_PRINT(buffer_span(&text)));
+    buffer_fini(&text);
+    return settings;
+}
