@@ -182,7 +182,9 @@ static enum fault name_recipients(struct connection *c)
     for (uint32_t i = 0; i < d->recipient_count; i++) {
         if (d->recipients[i] >= e->recipient_count)
             return FAULT_DAMAGED; /* it is not the message that the queue knows */
-        c->recipients[i].path = e->recipients[d->recipients[i]].path;
+        const struct envelope_recipient *r = &e->recipients[d->recipients[i]];
+        c->recipients[i] =
+            (struct client_recipient){.path = r->path, .orcpt = r->orcpt, .notify = r->notify};
     }
     return FAULT_NONE;
 }

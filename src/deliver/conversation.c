@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "deliver/connection.h"
+#include "mail/idn.h"
 
 static const struct link_events events;
 
@@ -102,6 +103,14 @@ static void on_connect(void *context, enum fault fault)
     conversation_try_next(c);
 }
 
+/* Of a message whose sender has said SMTPUTF8: that its addresses are all ASCII is no reason to
+   refuse a server for. Content in a file is not read for it. */
+static bool may_have_utf8_header(const struct envelope *e)
+{
+    size_t end = span_find(e->content, SPAN("\r\n\r\n"), 0);
+    return e->content_in_file || !idn_is_ascii(span_sub(e->content, 0, end));
+}
+
 void conversation_begin(struct connection *c)
 {
     const struct delivery *d = c->delivery;
@@ -112,6 +121,9 @@ void conversation_begin(struct connection *c)
         .recipient_count = d->recipient_count,
         .content_bytes = e->prefix.len + e->content_bytes,
         .is_8bitmime = e->body_8bitmime,
+        .needs_utf8 = e->smtputf8 && may_have_utf8_header(e),
+        .ret = e->ret,
+        .envid = e->envid,
     };
     c->has_result = false;
     c->has_moved = true;
