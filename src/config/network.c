@@ -140,28 +140,43 @@ static bool parse_plain_host(struct span text, struct span *host_out, uint64_t *
     return network_is_host_name(host, true) || endpoint_parse_ip(host, &e);
 }
 
-const char *network_parse_next_hop(struct span text, struct span *host_out, uint16_t *port_out)
+static const char next_hop_expected[] = "expected smtp:HOST, smtp:HOST:PORT, lmtp:HOST:PORT or "
+                                        "lmtp:/PATH, with an IPv6 address in brackets";
+
+static const char *parse_host(struct span text, struct next_hop *hop)
 {
-    static const char expected[] =
-        "expected smtp:HOST or smtp:HOST:PORT, with an IPv6 address in brackets";
     struct endpoint e;
-    struct span host = {NULL, 0};
-    uint64_t port = SMTP_PORT;
-    if (!span_starts_with(text, SPAN("smtp:")))
-        return expected;
-    text = span_skip(text, 5);
+    uint64_t port = hop->port;
     if (text.len > 0 && text.data[0] == '[') {
-        const char *wrong = network_parse_endpoint(text, SMTP_PORT, &e);
+        const char *wrong = network_parse_endpoint(text, hop->port, &e);
         if (wrong != NULL)
             return wrong;
         port = e.port;
-        host = span_sub(text, 1, span_find_byte(text, ']', 0) - 1);
-    } else if (!parse_plain_host(text, &host, &port)) {
-        return expected;
+        hop->host = span_sub(text, 1, span_find_byte(text, ']', 0) - 1);
+    } else if (!parse_plain_host(text, &hop->host, &port) || port == 0) {
+        return next_hop_expected;
     }
-    *host_out = host;
-    *port_out = (uint16_t)port;
+    hop->port = (uint16_t)port;
     return NULL;
+}
+
+/* LMTP has no port of its own, and must not be spoken on that of SMTP (RFC 2033 5). */
+const char *network_parse_next_hop(struct span text, struct next_hop *hop_out)
+{
+    bool is_lmtp = span_starts_with(text, SPAN("lmtp:"));
+    if (!is_lmtp && !span_starts_with(text, SPAN("smtp:")))
+        return next_hop_expected;
+    text = span_skip(text, 5);
+    *hop_out = (struct next_hop){.port = is_lmtp ? 0 : SMTP_PORT, .is_lmtp = is_lmtp};
+    if (is_lmtp && text.len > 0 && text.data[0] == '/') {
+        hop_out->host = text;
+        hop_out->port = SMTP_PORT; /* of nothing */
+        return text.len <= SOCKET_PATH_MAX ? NULL : "the path of a socket has at most 107 bytes";
+    }
+    const char *wrong = parse_host(text, hop_out);
+    if (wrong == NULL && is_lmtp && hop_out->port == SMTP_PORT)
+        return "LMTP must not use port 25, which is that of SMTP (RFC 2033 5)";
+    return wrong;
 }
 
 bool network_put_range(struct buffer *out, const struct address_range *range)
@@ -173,8 +188,12 @@ bool network_put_range(struct buffer *out, const struct address_range *range)
            buffer_printf(out, "/%u", range->prefix_bits);
 }
 
-bool network_put_next_hop(struct buffer *out, const char *host, uint16_t port)
+bool network_put_next_hop(struct buffer *out, const struct next_hop *hop)
 {
-    bool is_ipv6 = strchr(host, ':') != NULL;
-    return buffer_printf(out, is_ipv6 ? "smtp:[%s]:%u" : "smtp:%s:%u", host, port);
+    bool is_ipv6 = span_find_byte(hop->host, ':', 0) < hop->host.len;
+    const char *scheme = hop->is_lmtp ? "lmtp" : "smtp";
+    if (hop->host.data[0] == '/')
+        return buffer_printf(out, "%s:%.*s", scheme, SPAN_PRINT(hop->host));
+    return buffer_printf(out, is_ipv6 ? "%s:[%.*s]:%u" : "%s:%.*s:%u", scheme,
+                         SPAN_PRINT(hop->host), hop->port);
 }

@@ -25,11 +25,16 @@ const char *network_parse_endpoint(struct span text, uint16_t port_default,
 /* "192.0.2.0/24", "2001:db8::/32", or an address for itself alone; no bit set beyond the prefix; at
    least one bit of prefix. */
 const char *network_parse_range(struct span text, struct address_range *range_out);
-/* "smtp:HOST", "smtp:HOST:PORT", "smtp:[::1]:25"; the host comes without brackets, a part of
-   `text`. */
-const char *network_parse_next_hop(struct span text, struct span *host_out, uint16_t *port_out);
+/* Where mail is handed to: a host, or for LMTP the path of a Unix socket. */
+struct next_hop {
+    struct span host; /* without brackets, or a path that begins with /; a part of the text */
+    uint16_t port;
+    bool is_lmtp;
+};
+/* "smtp:HOST", "smtp:HOST:PORT", "smtp:[::1]:25"; "lmtp:HOST:PORT", "lmtp:/path". */
+const char *network_parse_next_hop(struct span text, struct next_hop *hop_out);
 
 bool network_put_range(struct buffer *out, const struct address_range *range);
-bool network_put_next_hop(struct buffer *out, const char *host, uint16_t port);
+bool network_put_next_hop(struct buffer *out, const struct next_hop *hop);
 
 #endif

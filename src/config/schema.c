@@ -23,6 +23,7 @@
 #define FIELD_NEXT_HOP   const char *
 #define FIELD_ENDPOINT   struct endpoint
 #define FIELD_SOURCES    struct endpoint
+#define FIELD_TLS        enum tls_demand
 #define FIELD_LOG_FORMAT enum log_format
 #define FIELD_LOG_LEVEL  enum log_level
 

@@ -36,9 +36,10 @@ enum option_type {
     TYPE_ACCOUNT,   /* const char *: the name of a user or group */
     TYPE_ENDPOINTS, /* settings.listeners */
     TYPE_RANGES,    /* settings.relay_from */
-    TYPE_NEXT_HOP,  /* settings.next_hop_host and _port */
+    TYPE_NEXT_HOP,  /* settings.next_hop_host, _port and _is_lmtp */
     TYPE_ENDPOINT,  /* struct endpoint */
     TYPE_SOURCES,   /* settings.deliver_source_ipv4 and _ipv6 */
+    TYPE_TLS,       /* settings.deliver_tls */
     TYPE_LOG_FORMAT,
     TYPE_LOG_LEVEL
 };

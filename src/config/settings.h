@@ -23,6 +23,9 @@ struct address_range {
     uint8_t ip[16];      /* IPv4 in the first four; zero beyond the prefix */
 };
 
+/* Whether mail may be handed over in clear. */
+enum tls_demand { TLS_DEMAND_MAY, TLS_DEMAND_MUST, TLS_DEMAND_NEVER };
+
 struct settings {
     const char *hostname;      /* of this server, in greetings, Received and DSNs */
     const char *spool;         /* folder, absolute */
@@ -42,14 +45,18 @@ struct settings {
     /* relay */
     const struct address_range *relay_from; /* clients that may send to any domain */
     uint32_t relay_from_count;
-    const char *next_hop_host; /* name or address without brackets; NULL: by MX */
+    const char *next_hop_host; /* name or address without brackets, or (LMTP) the path of a socket;
+                                  NULL: by MX */
     uint16_t next_hop_port;
+    bool next_hop_is_lmtp;
 
     /* dns */
     struct endpoint dns_server; /* family 0: those of /etc/resolv.conf */
     uint32_t dns_timeout_ms;    /* for one question with all its tries */
 
     /* deliver */
+    enum tls_demand deliver_tls;
+    const char *deliver_tls_authorities;  /* path of a PEM file; NULL: those of the system */
     uint16_t deliver_port;                /* of hosts found by MX */
     uint32_t deliver_connections_max;     /* at once to one site */
     uint32_t deliver_recipients_max;      /* in one transaction */

@@ -163,6 +163,7 @@ static bool put_limits(struct buffer *out, const struct option *o)
     case TYPE_NEXT_HOP:
     case TYPE_ENDPOINT:
     case TYPE_SOURCES:
+    case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:
         break;

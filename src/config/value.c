@@ -35,6 +35,8 @@ struct units {
 };
 
 static const char *const format_names[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"};
+static const char *const tls_names[] = {
+    [TLS_DEMAND_MAY] = "may", [TLS_DEMAND_MUST] = "must", [TLS_DEMAND_NEVER] = "never"};
 static const char *const level_names[] = {
     [LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_NOTICE] = "notice",
     [LOG_INFO] = "info",   [LOG_DEBUG] = "debug",
@@ -61,11 +63,13 @@ const char *value_expected(enum option_type type)
     case TYPE_RANGES:
         return "address ranges such as 192.0.2.0/24 or 2001:db8::/32";
     case TYPE_NEXT_HOP:
-        return "smtp:HOST or smtp:HOST:PORT";
+        return "smtp:HOST, smtp:HOST:PORT, lmtp:HOST:PORT or lmtp:/PATH";
     case TYPE_ENDPOINT:
         return "an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53";
     case TYPE_SOURCES:
         return "an address such as 192.0.2.1 or 2001:db8::1";
+    case TYPE_TLS:
+        return "may, must or never";
     case TYPE_LOG_FORMAT:
         return "text or json";
     case TYPE_LOG_LEVEL:
@@ -241,6 +245,16 @@ static enum fault set_log_format(struct settings *s, struct span word, struct bu
     return FAULT_NONE;
 }
 
+static enum fault set_tls(struct settings *s, struct span word, struct buffer *why)
+{
+    size_t count = sizeof tls_names / sizeof tls_names[0];
+    size_t found = find_name(tls_names, count, word);
+    if (found == count)
+        return refuse_type(why, word, TYPE_TLS);
+    s->deliver_tls = (enum tls_demand)found;
+    return FAULT_NONE;
+}
+
 static enum fault set_log_level(struct settings *s, struct span word, struct buffer *why)
 {
     size_t count = sizeof level_names / sizeof level_names[0];
@@ -300,13 +314,13 @@ static enum fault add_range(struct settings *s, struct span word, struct buffer 
 static enum fault set_next_hop(struct settings *s, const struct option *o, struct span word,
                                struct buffer *why)
 {
-    struct span host = {NULL, 0};
-    uint16_t port = 0;
-    const char *wrong = network_parse_next_hop(word, &host, &port);
+    struct next_hop hop;
+    const char *wrong = network_parse_next_hop(word, &hop);
     if (wrong != NULL)
         return refuse(why, word, wrong);
-    s->next_hop_port = port;
-    return set_text(s, o, host);
+    s->next_hop_port = hop.port;
+    s->next_hop_is_lmtp = hop.is_lmtp;
+    return set_text(s, o, hop.host);
 }
 
 static enum fault set_server(struct settings *s, struct span word, struct buffer *why)
@@ -357,6 +371,8 @@ enum fault value_set(struct settings *s, enum option_id id, struct span word, st
         return set_server(s, word, why);
     case TYPE_SOURCES:
         return set_source(s, word, why);
+    case TYPE_TLS:
+        return set_tls(s, word, why);
     case TYPE_LOG_FORMAT:
         return set_log_format(s, word, why);
     case TYPE_LOG_LEVEL:
@@ -387,11 +403,20 @@ size_t value_count(const struct settings *s, enum option_id id)
     case TYPE_PORT:
     case TYPE_DURATION:
     case TYPE_SIZE:
+    case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:
         return 1;
     }
     return 0;
+}
+
+static bool put_next_hop(const struct settings *s, struct buffer *out)
+{
+    struct next_hop hop = {.host = span_text(s->next_hop_host),
+                           .port = s->next_hop_port,
+                           .is_lmtp = s->next_hop_is_lmtp};
+    return network_put_next_hop(out, &hop);
 }
 
 bool value_put(const struct settings *s, enum option_id id, size_t index, struct buffer *out)
@@ -414,7 +439,7 @@ bool value_put(const struct settings *s, enum option_id id, size_t index, struct
     case TYPE_RANGES:
         return network_put_range(out, &s->relay_from[index]);
     case TYPE_NEXT_HOP:
-        return network_put_next_hop(out, s->next_hop_host, s->next_hop_port);
+        return put_next_hop(s, out);
     case TYPE_ENDPOINT:
         return buffer_put(out, endpoint_format(s->dns_server, text));
     case TYPE_SOURCES:
@@ -422,6 +447,8 @@ bool value_put(const struct settings *s, enum option_id id, size_t index, struct
                                                       ? s->deliver_source_ipv4
                                                       : s->deliver_source_ipv6,
                                                   text));
+    case TYPE_TLS:
+        return buffer_put_text(out, tls_names[s->deliver_tls]);
     case TYPE_LOG_FORMAT:
         return buffer_put_text(out, format_names[s->log_format]);
     case TYPE_LOG_LEVEL:

@@ -118,6 +118,24 @@ static bool parse_address(struct span name, bool is_host, struct endpoint *addre
     return true;
 }
 
+static struct route *make_route(const struct resolution *r, const struct route_host *hosts,
+                                uint32_t count)
+{
+    const struct resolver_settings *s = r->settings;
+    return route_new_by(r->is_host ? s->next_hop_transport : ROUTE_SMTP, s->tls, hosts, count);
+}
+
+static void conclude_with(struct resolution *r, struct route *route)
+{
+    r->route = route;
+    if (route == NULL) {
+        fail(r, FAULT_NO_MEMORY, 0);
+        return;
+    }
+    enter(r, RESOLUTION_CONCLUDED);
+    r->ttl_ms = RESOLVER_TTL_MAX_MS;
+}
+
 static void go_to_address(struct resolution *r, struct endpoint address)
 {
     struct route_host host = {.address_count = 1, .addresses = &address};
@@ -127,13 +145,7 @@ static void go_to_address(struct resolution *r, struct endpoint address)
     } else if (!r->is_host && is_ours(r, address)) {
         fail(r, FAULT_MAIL_LOOP, UINT32_MAX);
     } else {
-        r->route = route_new(&host, 1);
-        if (r->route == NULL) {
-            fail(r, FAULT_NO_MEMORY, 0);
-            return;
-        }
-        enter(r, RESOLUTION_CONCLUDED);
-        r->ttl_ms = RESOLVER_TTL_MAX_MS;
+        conclude_with(r, make_route(r, &host, 1));
     }
 }
 
@@ -168,7 +180,9 @@ void resolution_init(struct resolution *r, const struct resolver_settings *setti
                              .is_host = is_host,
                              .port = port,
                              .ttl_s = ANSWER_TTL_MAX_S};
-    if (parse_address(name, is_host, &address))
+    if (is_host && name.len > 0 && name.data[0] == '/')
+        conclude_with(r, route_new_to_path(ROUTE_LMTP, name));
+    else if (parse_address(name, is_host, &address))
         go_to_address(r, address);
     else if (domain_check(name, 0) != FAULT_NONE || !name_parse(name, &wire))
         fail(r, FAULT_DNS_NO_DOMAIN, UINT32_MAX);
@@ -389,7 +403,7 @@ static void conclude(struct resolution *r)
     }
     sum_up(r, &sum);
     if (sum.count > 0) {
-        r->route = route_new(sum.hosts, sum.count);
+        r->route = make_route(r, sum.hosts, sum.count);
         if (r->route == NULL) {
             fail(r, FAULT_NO_MEMORY, 0);
             return;

@@ -17,6 +17,19 @@ static uint32_t share(const struct generation *g, uint32_t whole)
     return (whole + g->worker_count - 1) / g->worker_count;
 }
 
+static enum route_tls tls_of(enum tls_demand demand)
+{
+    switch (demand) {
+    case TLS_DEMAND_MUST:
+        return ROUTE_TLS_MUST;
+    case TLS_DEMAND_NEVER:
+        return ROUTE_TLS_NEVER;
+    case TLS_DEMAND_MAY:
+        break;
+    }
+    return ROUTE_TLS_MAY;
+}
+
 static void derive_queue(struct generation *g, uint64_t secret)
 {
     const struct settings *s = g->source.settings;
@@ -36,6 +49,8 @@ static void derive_queue(struct generation *g, uint64_t secret)
         .server = s->dns_server,
         .timeout_ms = s->dns_timeout_ms,
         .port = s->deliver_port,
+        .next_hop_transport = s->next_hop_is_lmtp ? ROUTE_LMTP : ROUTE_SMTP,
+        .tls = tls_of(s->deliver_tls),
         .own = g->source.own,
         .own_count = g->source.own_count,
     };
@@ -46,6 +61,7 @@ static void derive_deliverer(struct worker_generation *w, const struct settings 
     w->deliverer = (struct deliverer_settings){
         .lease = &w->lease,
         .hostname = s->hostname,
+        .tls_authorities = s->deliver_tls_authorities,
         .source_ipv4 = s->deliver_source_ipv4,
         .source_ipv6 = s->deliver_source_ipv6,
         .attempts_max = ATTEMPTS_MAX,

@@ -1,4 +1,4 @@
-"""Mail servers of others that take what postrider delivers: Postfix, Exim and smtp-sink.
+"""Mail servers of others that take what postrider delivers: Postfix, Exim, Dovecot and smtp-sink.
 
 Unpacked from Debian's packages (scripts/peers.py). Postfix and Exim insist on root, and their
 children give it up: their folders lie in /tmp and are open to read.
@@ -119,6 +119,7 @@ defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 verify unix - - n - 1 verify
 flush unix n - n 1000? 0 flush
+tlsmgr unix - - n 1000? 1 tlsmgr
 proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
@@ -197,6 +198,91 @@ begin retry
                   f"LD_LIBRARY_PATH={peers.environment(root)['LD_LIBRARY_PATH']} "
                   f"exec {root}/usr/sbin/exim4 -C {config} -bdf -q1h")
         return self.run("exim", ["unshare", "--mount", "sh", "-c", script], None)
+
+
+class Dovecot(Receiver):
+    """LMTP into Maildirs, at an address and at a Unix socket. `users`: names with a quota in bytes, or
+    None."""
+
+    def __init__(self, host, port, users):
+        super().__init__(host, port)
+        self.users = users
+        self.socket = self.folder / "lmtp"
+
+    def start(self):
+        root = peers.extract("dovecot-lmtpd")
+        nobody = pwd.getpwnam("nobody")
+        os.chown(self.mail, nobody.pw_uid, nobody.pw_gid)
+        users = self.folder / "users"
+        users.write_text("".join(
+            f"{name}:{{PLAIN}}x:{nobody.pw_uid}:{nobody.pw_gid}::{self.mail}/{name}::"
+            f"{f'userdb_quota_rule=*:bytes={quota}' if quota else ''}\n"
+            for name, quota in self.users.items()))
+        config = self.folder / "etc" / "dovecot"
+        config.mkdir(parents=True)
+        for name in ("run", "state"):
+            (self.folder / name).mkdir()
+        (config / "dovecot.conf").write_text(f"""
+protocols = lmtp
+base_dir = {self.folder}/run
+state_dir = {self.folder}/state
+log_path = {self.folder}/dovecot.log
+default_internal_user = nobody
+default_internal_group = nogroup
+default_login_user = daemon
+first_valid_uid = 1
+ssl = no
+mail_plugins = quota
+mail_location = maildir:~/Maildir
+postmaster_address = postmaster@store.test
+hostname = store.test
+recipient_delimiter = +
+auth_username_format = %n
+plugin {{
+  quota = count:User
+  quota_vsizes = yes
+}}
+passdb {{
+  driver = passwd-file
+  args = {users}
+}}
+userdb {{
+  driver = passwd-file
+  args = {users}
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = {self.host}
+    port = {self.port}
+  }}
+  unix_listener {self.socket} {{
+    mode = 0666
+  }}
+}}
+service stats {{
+  unix_listener stats-writer {{
+    mode = 0666
+  }}
+}}
+""")
+        # Paths are built into Dovecot: its package is laid over this system in a mount name space of
+        # its own.
+        script = (f"mount -t overlay overlay -o lowerdir={root}/usr:/usr /usr && "
+                  f"mount -t overlay overlay -o lowerdir={self.folder}/etc:/etc /etc && "
+                  "exec dovecot -F")
+        return self.run("dovecot", ["unshare", "--mount", "sh", "-c", script], None)
+
+    def inbox(self, user):
+        """The messages of a user, with the line ends of SMTP."""
+        found = sorted((self.mail / user / "Maildir" / "new").glob("*"),
+                       key=lambda path: path.stat().st_mtime_ns)
+        return [path.read_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n") for path in found]
+
+    def wait_inbox(self, user, count=1, timeout_s=20):
+        wait_until(lambda: len(self.inbox(user)) >= count, timeout_s,
+                   lambda: f"{count} messages for {user}, there are {len(self.inbox(user))}\n"
+                           f"{self.log()}")
+        return self.inbox(user)
 
 
 class SmtpSink(Receiver):

@@ -16,7 +16,7 @@ class Postrider:
     """A server in a folder of its own, on free ports of the loopback interface."""
 
     def __init__(self, folder, name="mx.test", next_hop=None, dns=None, remote_port=None,
-                 spool=None, extra="", binary=BINARY, environment=None):
+                 spool=None, extra="", deliver="", binary=BINARY, environment=None):
         self.folder = folder / "postrider"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.name = name
@@ -24,6 +24,7 @@ class Postrider:
         self.next_hop = next_hop
         self.dns = dns
         self.remote_port = remote_port
+        self.deliver = deliver # further options of that block
         self.relay_from = "127.0.0.0/8"
         self.spool = spool or self.folder / "spool"
         self.control = self.folder / "control"
@@ -37,7 +38,11 @@ class Postrider:
         self.wrapper = []
 
     def write_config(self):
-        to = f"  to smtp:{self.next_hop[0]}:{self.next_hop[1]}" if self.next_hop else ""
+        to = ""
+        if isinstance(self.next_hop, str): # as the configuration has it
+            to = f"  to {self.next_hop}"
+        elif self.next_hop:
+            to = f"  to smtp:{self.next_hop[0]}:{self.next_hop[1]}"
         lines = [
             f"hostname {self.name}",
             f"spool {self.spool}",
@@ -48,8 +53,9 @@ class Postrider:
         ]
         if self.dns:
             lines.append(f"dns {{ server {self.dns[0]}:{self.dns[1]} }}")
-        if self.remote_port:
-            lines.append(f"deliver {{ port {self.remote_port} }}")
+        if self.remote_port or self.deliver:
+            port = f"port {self.remote_port}" if self.remote_port else ""
+            lines.append(f"deliver {{ {port} {self.deliver} }}".replace(" }", "\n}"))
         self.config.write_text("\n".join(lines) + "\n" + self.extra)
         self.spool.mkdir(mode=0o700, exist_ok=True)
 
