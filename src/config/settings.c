@@ -86,10 +86,16 @@ bool address_range_contains(const struct address_range *range, struct endpoint a
     return rest == 0 || (address.ip[whole] ^ range->ip[whole]) >> (8 - rest) == 0;
 }
 
-bool settings_may_relay(const struct settings *s, struct endpoint client)
+bool address_ranges_contain(const struct address_range *ranges, size_t count,
+                            struct endpoint address)
 {
-    for (uint32_t i = 0; i < s->relay_from_count; i++)
-        if (address_range_contains(&s->relay_from[i], client))
+    for (size_t i = 0; i < count; i++)
+        if (address_range_contains(&ranges[i], address))
             return true;
     return false;
+}
+
+bool settings_may_relay(const struct settings *s, struct endpoint client)
+{
+    return address_ranges_contain(s->relay_from, s->relay_from_count, client);
 }

@@ -120,6 +120,9 @@ void settings_release(const struct settings *s);
 
 /* The port does not matter. */
 bool address_range_contains(const struct address_range *range, struct endpoint address);
+/* The address is in one of them. */
+bool address_ranges_contain(const struct address_range *ranges, size_t count,
+                            struct endpoint address);
 /* The address is in one of relay_from. */
 bool settings_may_relay(const struct settings *s, struct endpoint client);
 

@@ -72,7 +72,7 @@ bool securing_start(struct connection *c)
     if (stream == NULL)
         return false;
     c->is_securing = true;
-    link_start_tls(&c->link, stream);
+    link_start_tls(&c->link, stream, (struct span){NULL, 0});
     return true;
 }
 

@@ -27,12 +27,13 @@ static void on_stop(struct worker *w, struct letter *letter)
 /* The new sockets are those of before under other descriptors, but for what has changed. */
 static enum fault renew_listeners(struct worker *w, const struct generation_source *source)
 {
+    static const struct receiver_door plain = {0};
     enum fault fault = FAULT_NONE;
     if (w->is_stopping)
         return FAULT_STOPPING;
     receiver_renew_listeners(w->receiver);
     for (uint32_t i = 0; i < source->listener_count && fault == FAULT_NONE; i++)
-        fault = receiver_listen(w->receiver, source->listeners[i], false);
+        fault = receiver_listen(w->receiver, source->listeners[i], &plain);
     receiver_close_listeners(w->receiver, fault != FAULT_NONE);
     return fault;
 }

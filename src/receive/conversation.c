@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "config/settings.h"
 #include "receive/transaction.h"
+#include "smtp/proxy.h"
 #include "tls/link.h"
 
 #define REPLY_TEXT_MAX 160
@@ -29,10 +30,12 @@ struct conversation {
     bool is_committing; /* the transaction is being made durable */
     bool is_securing;   /* the TLS handshake is under way, or begins once the replies are sent */
     bool has_begun_tls;
-    bool is_implicit; /* TLS from the first byte */
-    bool is_closing;  /* to be closed once the replies are sent */
-    bool is_half;     /* the client sends no more, but may still read */
-    const char *why;  /* it closes */
+    bool is_implicit;  /* TLS from the first byte */
+    bool awaits_proxy; /* of the connection only a PROXY header is read, into `pending` */
+    bool is_counted;   /* the client, in its limit */
+    bool is_closing;   /* to be closed once the replies are sent */
+    bool is_half;      /* the client sends no more, but may still read */
+    const char *why;   /* it closes */
 };
 
 struct conversation *conversation_of(struct list *node)
@@ -251,7 +254,7 @@ static void recount(struct conversation *c)
 }
 
 /* Once the 220 is with the kernel. False: it has closed. */
-static bool begin_tls(struct conversation *c)
+static bool begin_tls(struct conversation *c, struct span early)
 {
     struct tls_stream *stream = tls_stream_accept(c->settings->tls);
     if (stream == NULL) {
@@ -259,7 +262,7 @@ static bool begin_tls(struct conversation *c)
         return false;
     }
     touch(c);
-    link_start_tls(&c->link, stream);
+    link_start_tls(&c->link, stream, early);
     c->has_begun_tls = true;
     return true;
 }
@@ -268,7 +271,7 @@ static bool begin_tls(struct conversation *c)
 static void settle(struct conversation *c)
 {
     bool is_due = c->is_securing && !c->has_begun_tls && c->sending.len == 0;
-    if (is_due && !c->is_closing && !begin_tls(c))
+    if (is_due && !c->is_closing && !begin_tls(c, (struct span){NULL, 0}))
         return;
     bool is_to_end = c->receiver->is_stopping || lease_is_over(c->settings->lease);
     if (is_to_end && is_idle(c))
@@ -302,9 +305,67 @@ static void proceed(struct conversation *c)
     settle(c);
 }
 
+/* Who the client is stands now. What has come behind a PROXY header is in `pending`. May free. */
+static void begin(struct conversation *c)
+{
+    const struct receiver_settings *s = c->settings;
+    c->may_relay = address_ranges_contain(s->relay_from, s->relay_from_count, c->client);
+    log_opened(c);
+    if (!c->is_implicit) {
+        session_greet(c->session);
+        proceed(c);
+        return;
+    }
+    c->is_securing = true;
+    if (!begin_tls(c, buffer_span(&c->pending)))
+        return;
+    buffer_free_memory(&c->pending);
+    settle(c);
+}
+
+static void refuse_proxy(struct conversation *c, const char *why)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    receiver_count(&c->receiver->counts.sessions_refused, 1);
+    LOG(c->receiver->log, EVENT_SESSION_REFUSED,
+        log_span("client", endpoint_format(c->client, text)), log_text("why", why));
+    conversation_close(c, why);
+}
+
+static void hear_proxy(struct conversation *c, struct span bytes)
+{
+    struct proxy_header header;
+    size_t used;
+    bool fits =
+        buffer_fit(&c->pending, c->pending.len + bytes.len) && buffer_put(&c->pending, bytes);
+    enum proxy_progress progress =
+        fits ? proxy_read(buffer_span(&c->pending), &used, &header) : PROXY_FAULT;
+    recount(c);
+    if (progress == PROXY_MORE)
+        return;
+    if (progress == PROXY_FAULT) {
+        refuse_proxy(c, "a proxy has sent no PROXY header");
+        return;
+    }
+    c->awaits_proxy = false;
+    buffer_consume(&c->pending, used);
+    if (header.is_relayed)
+        c->client = header.client;
+    c->is_counted = client_limit_take(&c->receiver->clients, c->client) == FAULT_NONE;
+    touch(c);
+    if (c->is_counted)
+        begin(c);
+    else
+        refuse_proxy(c, "too many connections from your address");
+}
+
 static void on_bytes(void *context, struct span bytes)
 {
     struct conversation *c = context;
+    if (c->awaits_proxy) {
+        hear_proxy(c, bytes);
+        return;
+    }
     enum session_state state = session_state(c->session);
     check(c->pending.len == 0); /* else it is paused */
     if ((state == SESSION_DATA || state == SESSION_CHUNK) && c->sending.len == 0)
@@ -412,6 +473,8 @@ static int64_t timeout_us(const struct conversation *c)
     const struct receiver_settings *s = c->settings;
     enum session_state state = session_state(c->session);
     bool is_data = state == SESSION_DATA || state == SESSION_CHUNK;
+    if (c->awaits_proxy)
+        return PROXY_TIMEOUT_MS * INT64_C(1000);
     return (is_data ? s->data_timeout_ms : s->command_timeout_ms) * 1000;
 }
 
@@ -422,6 +485,8 @@ static bool set_timer(struct conversation *c)
     int64_t command_us = c->settings->command_timeout_ms * 1000;
     int64_t data_us = c->settings->data_timeout_ms * 1000;
     int64_t next = now + (command_us < data_us ? command_us : data_us);
+    if (c->awaits_proxy && c->active_us + timeout_us(c) < next)
+        next = c->active_us + timeout_us(c);
     if (due > now && due < next)
         next = due;
     if (timer_set(c->receiver->loop, &c->timer, next) == FAULT_NONE)
@@ -433,7 +498,7 @@ static bool set_timer(struct conversation *c)
 /* A client that does not take its replies would not take a 421 either. */
 static void time_out(struct conversation *c, const char *why)
 {
-    if (c->sending.len > 0 || c->is_closing) {
+    if (c->sending.len > 0 || c->is_closing || c->awaits_proxy) {
         conversation_close(c, why);
         return;
     }
@@ -457,16 +522,8 @@ static void on_timer(void *context)
 
 /* Beginning and end --------------------------------------------------------------------------- */
 
-static bool may_relay(const struct receiver *r, struct endpoint client)
-{
-    for (size_t i = 0; i < r->settings->relay_from_count; i++)
-        if (address_range_contains(&r->settings->relay_from[i], client))
-            return true;
-    return false;
-}
-
 enum fault conversation_open(struct receiver *r, struct socket *socket, struct endpoint client,
-                             bool is_implicit)
+                             bool is_proxy, const struct receiver_door *door)
 {
     struct conversation *c = calloc(1, sizeof *c);
     if (c == NULL)
@@ -478,8 +535,9 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     c->settings = r->settings;
     lease_take(c->settings->lease);
     c->client = client;
-    c->may_relay = may_relay(r, client);
-    c->is_implicit = c->is_securing = is_implicit;
+    c->is_implicit = door->is_implicit;
+    c->awaits_proxy = is_proxy;
+    c->is_counted = !is_proxy;
     c->opened_us = c->active_us = loop_mono_us(r->loop);
     buffer_init(&c->pending, SOCKET_READ_BYTES);
     timer_init(&c->timer, on_timer, c);
@@ -488,22 +546,18 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     r->conversation_count++;
     receiver_count(&r->counts.sessions, 1);
     receiver_count(&r->counts.sessions_open, 1);
-    log_opened(c);
     if (c->settings->tls != NULL)
         session_offer_tls(c->session);
-    if (set_timer(c)) {
-        if (!is_implicit)
-            session_greet(c->session);
-        (void)send_replies(c);
-        settle(c);
-    }
+    if (set_timer(c) && !is_proxy)
+        begin(c);
     return FAULT_NONE;
 
 no_session:
     free(c);
 no_conversation:
     socket_close(socket);
-    client_limit_give(&r->clients, client);
+    if (!is_proxy)
+        client_limit_give(&r->clients, client);
     return FAULT_NO_MEMORY;
 }
 
@@ -528,7 +582,8 @@ void conversation_close(struct conversation *c, const char *why)
     buffer_fini(&c->sending);
     buffer_fini(&c->pending);
     receiver_memory(r, &c->counted, 0);
-    client_limit_give(&r->clients, c->client);
+    if (c->is_counted)
+        client_limit_give(&r->clients, c->client);
     list_remove(&c->node);
     r->conversation_count--;
     receiver_count(&r->counts.sessions_open, -1);

@@ -16,10 +16,16 @@
 
 struct conversation;
 
-/* Takes the socket, also when it faults, and greets. The client has been counted by the caller;
- * conversation_close gives that back. NO_MEMORY. */
+#define PROXY_TIMEOUT_MS 30000 /* until all of a PROXY header is there */
+
+/*
+ * Takes the socket, also when it faults, and greets. The client has been counted by the caller;
+ * conversation_close gives that back. is_proxy: the peer connects for somebody else, has not been
+ * counted, and says in a PROXY header who the client is; nobody is greeted before. NO_MEMORY.
+ */
 must_use enum fault conversation_open(struct receiver *r, struct socket *socket,
-                                      struct endpoint client, bool is_implicit);
+                                      struct endpoint client, bool is_proxy,
+                                      const struct receiver_door *door);
 /* The receiver is stopping: 421 if nothing is under way, else after the message. */
 void conversation_stop(struct conversation *c);
 /* At once. A message after its final dot goes on. */

@@ -12,7 +12,7 @@ struct listener {
     struct list node;
     struct socket *socket;
     struct receiver *receiver;
-    bool is_implicit;
+    struct receiver_door door;
     uint32_t round;
 };
 
@@ -60,12 +60,13 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
         turn_away(r, connection, client, "4.3.2", "too many connections, try again later");
         return;
     }
-    enum fault fault = client_limit_take(&r->clients, client);
+    bool is_proxy = address_ranges_contain(l->door.proxy_from, l->door.proxy_from_count, client);
+    enum fault fault = is_proxy ? FAULT_NONE : client_limit_take(&r->clients, client);
     if (fault == FAULT_LIMIT)
         turn_away(r, connection, client, "4.7.0", "too many connections from your address");
     else if (fault != FAULT_NONE)
         turn_away(r, connection, client, fault_enhanced(fault), fault_text(fault));
-    else if (conversation_open(r, connection, client, l->is_implicit) != FAULT_NONE)
+    else if (conversation_open(r, connection, client, is_proxy, &l->door) != FAULT_NONE)
         receiver_count(&r->counts.sessions_refused, 1);
 }
 
@@ -140,14 +141,14 @@ void receiver_close_listeners(struct receiver *r, bool the_new)
     }
 }
 
-enum fault receiver_listen(struct receiver *r, int descriptor, bool is_implicit)
+enum fault receiver_listen(struct receiver *r, int descriptor, const struct receiver_door *door)
 {
-    check(!is_implicit || r->settings->tls != NULL);
+    check(!door->is_implicit || r->settings->tls != NULL);
     struct listener *l = calloc(1, sizeof *l);
     if (l == NULL)
         return FAULT_NO_MEMORY;
     l->receiver = r;
-    l->is_implicit = is_implicit;
+    l->door = *door;
     l->round = r->listeners_round;
     enum fault fault = socket_listen_on(r->loop, descriptor, &listening, l, &l->socket);
     if (fault != FAULT_NONE) {

@@ -42,6 +42,16 @@ struct receiver_settings {
     struct tls_context *tls; /* STARTTLS is offered; NULL: no TLS */
 };
 
+/* What is special about one listening socket. A value; the ranges live as long as the socket. */
+struct receiver_door {
+    bool is_implicit; /* under TLS from the first byte (RFC 8314); only with a context */
+    bool is_lmtp;     /* RFC 2033 */
+    /* Who connects for others, and says for whom in a PROXY header; it must, and nobody else may.
+     */
+    const struct address_range *proxy_from;
+    size_t proxy_from_count;
+};
+
 /* Figures for status; written by the worker, read by anybody. `refused`: messages, after their
  * data. `copies`: times that some content was copied; a message that comes alone costs one. */
 struct receiver_counters {
@@ -56,9 +66,9 @@ must_use enum fault receiver_new(struct actor *worker, const struct receiver_set
 void receiver_use(struct receiver *r, const struct receiver_settings *settings);
 /* Sessions whose lease is over get 421 as soon as they have no message under way. */
 void receiver_retire(struct receiver *r);
-/* Accepts on an inherited descriptor (os/socket.h) from now on. is_implicit: under TLS from the
- * first byte (RFC 8314); only with a context. */
-must_use enum fault receiver_listen(struct receiver *r, int descriptor, bool is_implicit);
+/* Accepts on an inherited descriptor (os/socket.h) from now on. */
+must_use enum fault receiver_listen(struct receiver *r, int descriptor,
+                                    const struct receiver_door *door);
 /* What was listened on before the last call of this, or from then on, is closed; clients that wait
  * there stay with the descriptor. */
 void receiver_renew_listeners(struct receiver *r);

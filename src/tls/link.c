@@ -197,11 +197,15 @@ bool link_is_open(const struct link *w)
     return w->socket != NULL;
 }
 
-void link_start_tls(struct link *w, struct tls_stream *stream)
+void link_start_tls(struct link *w, struct tls_stream *stream, struct span early)
 {
     check(w->stream == NULL && !w->is_owner_sending);
     w->stream = stream;
     (void)flush(w); /* a client speaks first */
+    if (early.len > 0) {
+        (void)tls_stream_feed(stream, early);
+        read_again(w);
+    }
 }
 
 bool link_is_secure(const struct link *w)

@@ -53,8 +53,10 @@ must_use enum fault link_connect_path(struct link *w, struct loop *l, struct spa
                                       const struct link_events *events, void *context);
 bool link_is_open(const struct link *w); /* there is a socket */
 
-/* From now on TLS. Takes the stream. Nothing may be being sent. */
-void link_start_tls(struct link *w, struct tls_stream *stream);
+/* From now on TLS. Takes the stream. Nothing may be being sent. `early` are bytes of the peer's
+   handshake that the owner has read in clear, behind what else stood before it (a PROXY header);
+   after STARTTLS there are none. */
+void link_start_tls(struct link *w, struct tls_stream *stream, struct span early);
 bool link_is_secure(const struct link *w); /* the handshake is over */
 
 /* As socket_send; under TLS the parts need not stay after the call. */

@@ -40,7 +40,7 @@ static void session_secure(struct session *s)
     struct tls_stream *stream = tls_stream_accept(house.tls);
     assert_non_null(stream);
     buffer_reset(&s->in);
-    link_start_tls(&s->link, stream);
+    link_start_tls(&s->link, stream, (struct span){NULL, 0});
 }
 
 /* True: the session is gone. */

@@ -43,6 +43,7 @@ static struct {
     struct actor *worker, *queue, *disk;
     struct receiver_settings settings;
     struct receiver *receiver;
+    struct receiver_door door;
     struct endpoint at;
     int descriptor;
 
@@ -369,7 +370,7 @@ static void start(void)
     assert_int_equal(receiver_new(t.worker, &t.settings, &t.spool, t.queue, &t.receiver),
                      FAULT_NONE);
     t.descriptor = listen_anywhere(&t.at);
-    assert_int_equal(receiver_listen(t.receiver, t.descriptor, false), FAULT_NONE);
+    assert_int_equal(receiver_listen(t.receiver, t.descriptor, &t.door), FAULT_NONE);
     assert_int_equal(actor_start(t.worker), FAULT_NONE);
     assert_int_equal(actor_start(t.spool.actor), FAULT_NONE);
     assert_int_equal(actor_start(t.queue), FAULT_NONE);
@@ -1033,6 +1034,73 @@ static void strangers_may_not_relay(void **state)
                         "command=\"RCPT TO:<c@d.example>\" reply=\"550 5.7.1"));
 }
 
+static void a_proxy_says_who_the_client_is(void **state)
+{
+    (void)state;
+    const char header[] = "PROXY TCP4 192.0.2.7 198.51.100.1 54321 25\r\n";
+    t.door = (struct receiver_door){.proxy_from = &loopback, .proxy_from_count = 1};
+    t.settings.sessions_per_client_max = 1;
+    start();
+    /* Byte by byte; it is no client that may relay any more. */
+    struct client a = connected();
+    for (size_t i = 0; i < sizeof header - 1; i++)
+        say_bytes(&a, span_of(header + i, 1));
+    expect(&a, "220 mx.example ");
+    say(&a, "HELO client.example\r\n" ENVELOPE);
+    expect(&a, "250 ");
+    expect(&a, "250 2.1.0");
+    expect(&a, "550 5.7.1");
+    /* The limit is the client's, not the proxy's. */
+    struct client b = connected();
+    say(&b, header);
+    expect_end(&b);
+    assert_true(log_has("session-refused client=192.0.2.7:54321 why=\"too many"));
+    /* LOCAL: the proxy speaks for itself, and may relay; what came behind is heard. */
+    struct client c = connected();
+    say(&c, "PROXY UNKNOWN\r\nHELO client.example\r\n" ENVELOPE);
+    expect(&c, "220 mx.example ");
+    expect(&c, "250 ");
+    expect(&c, "250 2.1.0");
+    expect(&c, "250 2.1.5");
+    say_good_bye(&c);
+    say_good_bye(&a);
+    for (int ms = 0; ms < WAIT_MS && counters().sessions_open > 0; ms++)
+        nap();
+    b = connected();
+    say(&b, header);
+    expect(&b, "220 mx.example ");
+    say_good_bye(&b);
+    assert_true(log_has("client=192.0.2.7"));
+}
+
+static void who_is_no_proxy_sends_no_header_and_who_is_must(void **state)
+{
+    (void)state;
+    static const struct address_range others = {
+        .family = 4, .prefix_bits = 32, .ip = {192, 0, 2, 1}};
+    t.door = (struct receiver_door){.proxy_from = &others, .proxy_from_count = 1};
+    start();
+    struct client a = greeted();
+    say(&a, "PROXY TCP4 192.0.2.7 198.51.100.1 54321 25\r\n");
+    expect(&a, "500 ");
+    say_good_bye(&a);
+}
+
+static void a_proxy_without_header_is_not_served(void **state)
+{
+    (void)state;
+    t.door = (struct receiver_door){.proxy_from = &loopback, .proxy_from_count = 1};
+    start();
+    struct client a = connected();
+    say(&a, "EHLO client.example\r\n");
+    expect_end(&a);
+    assert_true(log_has("session-refused client=127.0.0.1:"));
+    struct client b = connected();
+    say(&b, "PROXY TCP4 192.0.2.7");
+    shutdown(b.fd, SHUT_WR);
+    expect_end(&b);
+}
+
 static void say_content(struct client *c, size_t bytes)
 {
     static char line[101];
@@ -1382,6 +1450,9 @@ int main(void)
         TEST(sessions_are_limited_in_all_and_for_each_client),
         TEST(one_client_may_not_take_all),
         TEST(strangers_may_not_relay),
+        TEST(a_proxy_says_who_the_client_is),
+        TEST(who_is_no_proxy_sends_no_header_and_who_is_must),
+        TEST(a_proxy_without_header_is_not_served),
         TEST(memory_has_an_end_that_is_an_answer),
         TEST(full_memory_or_disk_refuses_at_mail),
         TEST(loops_are_cut),

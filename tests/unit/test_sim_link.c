@@ -147,7 +147,7 @@ static void begin(struct end *e)
     struct tls_stream *s =
         e->is_client ? tls_stream_connect(e->tls, "one.test", 1000) : tls_stream_accept(e->tls);
     assert_non_null(s);
-    link_start_tls(&e->link, s);
+    link_start_tls(&e->link, s, (struct span){NULL, 0});
 }
 
 static void on_connect(void *context, enum fault fault)

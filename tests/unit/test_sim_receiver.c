@@ -625,6 +625,7 @@ static void draw_settings(void)
 
 static void start_server(void)
 {
+    static const struct receiver_door door = {0};
     scene.spool.late = &scene.spool_late;
     start_late(&scene.spool_late, append_work);
     start_late(&scene.queue_late, queue_work);
@@ -636,7 +637,7 @@ static void start_server(void)
                                   scene.queue_late.actor, &scene.receiver),
                      FAULT_NONE);
     assert_int_equal(
-        receiver_listen(scene.receiver, machine_descriptor(scene.server, scene.at.port), false),
+        receiver_listen(scene.receiver, machine_descriptor(scene.server, scene.at.port), &door),
         FAULT_NONE);
     assert_int_equal(actor_start(scene.worker), FAULT_NONE);
 }
