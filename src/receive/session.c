@@ -6,6 +6,7 @@
 #include "base/check.h"
 #include "receive/session_inside.h"
 
+#define LMTP_REPLY_MAX      100 /* the longest to content */
 #define REFUSED_COMMAND_MAX 256 /* of a refused line, for the log */
 
 /* moves[from] has a bit for every state that may follow. */
@@ -110,7 +111,8 @@ void session_refuse(struct session *s, int code, const char *enhanced, const cha
 
 void session_greet(struct session *s)
 {
-    bool fits = buffer_printf(&s->output, "220 %s ESMTP postrider\r\n", s->hostname);
+    bool fits = buffer_printf(&s->output, "220 %s %s postrider\r\n", s->hostname,
+                              s->speaks_lmtp ? "LMTP" : "ESMTP");
     session_must_fit(s, fits);
 }
 
@@ -125,7 +127,9 @@ static bool in_transaction(const struct session *s)
 void session_forget_envelope(struct session *s)
 {
     arena_reset(&s->envelope);
-    s->reverse_path = (struct span){NULL, 0};
+    s->reverse_path = s->envid = (struct span){NULL, 0};
+    s->ret = RETURN_UNSAID;
+    s->smtputf8 = s->body_8bit = false;
     s->first = NULL;
     s->last = &s->first;
     s->recipient_count = s->rcpt_count = 0;
@@ -197,11 +201,19 @@ static size_t take_line(struct session *s, struct span input)
 /* Content
  * ------------------------------------------------------------------------------------------- */
 
+/* RFC 2033 4.2: the content is answered once for each recipient that was taken. */
+static uint32_t content_replies(const struct session *s)
+{
+    return s->speaks_lmtp ? s->rcpt_count : 1;
+}
+
 static void refuse_message(struct session *s, int code, const char *enhanced, const char *text)
 {
     session_note_refused(s, code, enhanced, text);
+    uint32_t replies = content_replies(s);
     session_reset(s);
-    session_reply(s, code, enhanced, text);
+    for (uint32_t i = 0; i < replies; i++)
+        session_reply(s, code, enhanced, text);
     count_error(s);
 }
 
@@ -385,16 +397,24 @@ void session_committed(struct session *s, enum fault fault, struct id id)
 {
     check(s->state == SESSION_COMMITTING);
     char text[ID_TEXT_LEN + 1];
+    uint32_t replies = content_replies(s);
     session_enter(s, SESSION_READY); /* the content is the owner's: nothing to abandon */
     session_forget_envelope(s);
-    if (fault != FAULT_NONE) {
-        session_reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
-        count_error(s);
-        return;
-    }
     id_format(id, text);
-    bool fits = buffer_printf(&s->output, "250 2.0.0 accepted as %s\r\n", text);
-    session_must_fit(s, fits);
+    for (uint32_t i = 0; i < replies; i++) {
+        if (fault != FAULT_NONE)
+            session_reply(s, fault_smtp_code(fault), fault_enhanced(fault), fault_text(fault));
+        else
+            session_must_fit(s, buffer_printf(&s->output, "250 2.0.0 accepted as %s\r\n", text));
+    }
+    if (fault != FAULT_NONE)
+        count_error(s);
+}
+
+void session_speak_lmtp(struct session *s)
+{
+    s->speaks_lmtp = true;
+    s->output.max += (size_t)s->limits->recipients_max * LMTP_REPLY_MAX;
 }
 
 void session_offer_tls(struct session *s)
@@ -485,7 +505,27 @@ bool session_is_esmtp(const struct session *s)
     return s->esmtp;
 }
 
+bool session_is_lmtp(const struct session *s)
+{
+    return s->speaks_lmtp;
+}
+
 bool session_is_8bitmime(const struct session *s)
 {
     return s->body_8bit;
+}
+
+bool session_is_smtputf8(const struct session *s)
+{
+    return s->smtputf8;
+}
+
+enum notify_return session_return(const struct session *s)
+{
+    return s->ret;
+}
+
+struct span session_envid(const struct session *s)
+{
+    return s->envid;
 }

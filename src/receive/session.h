@@ -6,7 +6,8 @@
  * while nothing is under way it holds its own struct and the client's name. The content is never
  * kept here: it is handed on run by run. Never believes a byte; never logs. One worker's thread.
  * RFC 5321 (order of commands 4.1.4, replies 4.2, limits 4.5.3), 1870 SIZE, 2034 and 3463 enhanced
- * codes, 2920 PIPELINING, 3030 CHUNKING, 3207 STARTTLS, 6152 8BITMIME.
+ * codes, 2920 PIPELINING, 3030 CHUNKING, 3207 STARTTLS, 3461 DSN, 6152 8BITMIME, 6531 SMTPUTF8,
+ * 2033 LMTP.
  *
  *   CONNECTED --EHLO, HELO--> READY --MAIL--> MAIL
  *   MAIL, RECIPIENTS --RCPT--> RESOLVING --answer--> RECIPIENTS; MAIL while all were refused
@@ -104,6 +105,10 @@ void session_offer_tls(struct session *s);
 void session_secured(struct session *s);
 bool session_is_secure(const struct session *s);
 
+/* Before session_greet: the client is to speak LMTP (RFC 2033): LHLO, and after the content one
+   reply for each RCPT that was answered 250. */
+void session_speak_lmtp(struct session *s);
+
 void session_greet(struct session *s); /* 220; once, first */
 
 /*
@@ -146,6 +151,10 @@ uint64_t session_declared_bytes(const struct session *s); /* by SIZE (RFC 1870);
 const struct content_facts *session_facts(const struct session *s);
 struct span session_helo(const struct session *s);
 bool session_is_esmtp(const struct session *s);
+bool session_is_lmtp(const struct session *s);
 bool session_is_8bitmime(const struct session *s);
+bool session_is_smtputf8(const struct session *s);          /* RFC 6531 3.4 */
+enum notify_return session_return(const struct session *s); /* RFC 3461 4.3 */
+struct span session_envid(const struct session *s);         /* in xtext; empty: none */
 
 #endif

@@ -12,8 +12,11 @@ struct session {
     const char *hostname;
     enum session_state state;
     bool offers_tls, is_secure;
+    bool speaks_lmtp;
     bool esmtp;
     bool body_8bit;
+    bool smtputf8;
+    enum notify_return ret;
     bool abandon;   /* a transaction was given up: say so before anything else */
     bool skip_line; /* the rest of a line that was too long */
     bool chunk_last;
@@ -35,6 +38,7 @@ struct session {
     struct span current; /* the command line in hand */
     struct arena envelope;
     struct span reverse_path;
+    struct span envid;
     struct session_recipient *first, **last;
     struct session_recipient *asked; /* while RESOLVING; not in the list yet */
     struct content_reader content;

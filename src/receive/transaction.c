@@ -114,12 +114,19 @@ static void end_without_message(struct transaction *t)
 
 /* The beginning ------------------------------------------------------------------------------- */
 
-/* RFC 3848. */
+/* RFC 3848, RFC 6531 4.3. */
 static struct span protocol_of(const struct session *s)
 {
+    bool is_secure = session_is_secure(s);
+    if (session_is_smtputf8(s) && session_is_lmtp(s))
+        return is_secure ? SPAN("UTF8LMTPS") : SPAN("UTF8LMTP");
+    if (session_is_smtputf8(s))
+        return is_secure ? SPAN("UTF8SMTPS") : SPAN("UTF8SMTP");
+    if (session_is_lmtp(s))
+        return is_secure ? SPAN("LMTPS") : SPAN("LMTP");
     if (!session_is_esmtp(s))
         return SPAN("SMTP");
-    return session_is_secure(s) ? SPAN("ESMTPS") : SPAN("ESMTP");
+    return is_secure ? SPAN("ESMTPS") : SPAN("ESMTP");
 }
 
 /* Our Received field; `for` only when nobody learns of another by it. */
@@ -163,7 +170,10 @@ static enum fault begin_draft(struct transaction *t, const struct session *sessi
     struct envelope e = {.arrival_wall_ms = loop_wall_ms(t->receiver->loop),
                          .reverse_path = session_reverse_path(session),
                          .client = endpoint_format_ip(client, client_text),
-                         .helo = session_helo(session)};
+                         .helo = session_helo(session),
+                         .smtputf8 = session_is_smtputf8(session),
+                         .ret = session_return(session),
+                         .envid = session_envid(session)};
     buffer_init(&prefix, RECEIVED_MAX);
     e.recipients = gather_recipients(session, &e.recipient_count);
     if (e.recipients != NULL && make_prefix(t, session, e.client, e.arrival_wall_ms, &prefix)) {

@@ -24,20 +24,50 @@ static bool may_begin(struct session *s)
     return true;
 }
 
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
+/* One text for one address: without a source route, which is ignored (RFC 5321 appendix C), and
+ * with quotes only where they are needed (4.1.2). */
+static enum fault normalise(struct session *s, const struct address *a, struct span *path)
+{
+    struct buffer text;
+    bool is_plain = path->len == 0 || (path->data[0] != '@' && path->data[0] != '"');
+    if (is_plain)
+        return FAULT_NONE;
+    buffer_init(&text, 2 * ADDRESS_MAX);
+    bool fits = address_format(&text, a);
+    *path = fits ? arena_copy(&s->envelope, buffer_span(&text)) : (struct span){NULL, 0};
+    buffer_fini(&text);
+    return path->data == NULL ? FAULT_NO_MEMORY : FAULT_NONE;
+}
+
 /* True when the path is a good address, kept in the envelope; *path_out is its text there. */
 static bool take_address(struct session *s, struct span path, unsigned flags,
                          struct address *address_out, struct span *path_out)
 {
+    if (s->smtputf8)
+        flags |= ADDRESS_UTF8_OK;
     *path_out = arena_copy(&s->envelope, path);
     enum fault fault = s->envelope.full
                            ? FAULT_NO_MEMORY
                            : address_parse(*path_out, flags, &s->envelope, address_out);
+    if (fault == FAULT_NONE)
+        fault = normalise(s, address_out, path_out);
     if (fault == FAULT_NONE)
         return true;
     if (fault_is_temporary(fault))
         session_refuse(s, 452, "4.3.1", "the envelope is too large");
     else if (fault == FAULT_TOO_LONG)
         session_refuse(s, 501, "5.1.3", "the address is too long");
+    else if (!s->smtputf8 && !is_ascii(path)) /* RFC 6531 3.5 */
+        session_refuse(s, s->state == SESSION_READY ? 550 : 553, "5.6.7",
+                       "an address beyond ASCII needs SMTPUTF8");
     else
         session_refuse(s, 501, s->state == SESSION_READY ? "5.1.7" : "5.1.3",
                        "this is no mail address");
@@ -58,10 +88,13 @@ static void on_mail(struct session *s, const struct command *c)
     }
     struct address address;
     session_forget_envelope(s);
+    s->smtputf8 = c->smtputf8;
     if (!take_address(s, c->argument, ADDRESS_EMPTY_OK, &address, &s->reverse_path)) {
         session_forget_envelope(s);
         return;
     }
+    s->ret = c->ret;
+    s->envid = arena_copy(&s->envelope, c->envid);
     s->declared_bytes = c->has_size ? c->size : 0;
     s->body_8bit = c->body == BODY_8BITMIME;
     s->idle_commands = 0;
@@ -83,6 +116,10 @@ static void on_rcpt(struct session *s, const struct command *c)
         refuse_fault(s, s->mail_fault);
         return;
     }
+    if (!s->smtputf8 && !is_ascii(c->orcpt)) { /* RFC 6533 3 */
+        session_refuse(s, 501, "5.5.4", "an ORCPT beyond ASCII needs SMTPUTF8");
+        return;
+    }
     struct session_recipient *r = arena_alloc(&s->envelope, sizeof *r);
     if (r == NULL) {
         session_refuse(s, 452, "4.3.1", "the envelope is too large");
@@ -91,6 +128,12 @@ static void on_rcpt(struct session *s, const struct command *c)
     *r = (struct session_recipient){.notify = 0};
     if (!take_address(s, c->argument, ADDRESS_POSTMASTER_OK, &r->address, &r->path))
         return;
+    r->notify = c->notify;
+    r->orcpt = arena_copy(&s->envelope, c->orcpt);
+    if (s->envelope.full) {
+        session_refuse(s, 452, "4.3.1", "the envelope is too large");
+        return;
+    }
     s->asked = r;
     session_enter(s, SESSION_RESOLVING);
 }
@@ -154,10 +197,18 @@ void session_recipient_resolved(struct session *s, enum fault fault, const struc
     s->asked = NULL;
 }
 
+static const struct refusal *no_recipients(const struct session *s)
+{
+    static const struct refusal smtp = {554, "5.5.1", "no valid recipients"};
+    static const struct refusal lmtp = {503, "5.5.1", "no valid recipients"}; /* RFC 2033 4.2 */
+    return s->speaks_lmtp ? &lmtp : &smtp;
+}
+
 static void on_data(struct session *s)
 {
     if (s->state == SESSION_MAIL) {
-        session_refuse(s, 554, "5.5.1", "no valid recipients");
+        const struct refusal *no = no_recipients(s);
+        session_refuse(s, no->code, no->enhanced, no->text);
         return;
     }
     if (s->state != SESSION_RECIPIENTS) {
@@ -177,7 +228,7 @@ static void on_bdat(struct session *s, const struct command *c)
     if (s->state != SESSION_BETWEEN_CHUNKS)
         content_reader_init(&s->content, false);
     if (s->state == SESSION_MAIL)
-        s->chunk_refusal = (struct refusal){554, "5.5.1", "no valid recipients"};
+        s->chunk_refusal = *no_recipients(s);
     else if (s->state == SESSION_CONNECTED)
         s->chunk_refusal = (struct refusal){503, "5.5.1", "EHLO or HELO comes first"};
     else if (s->state == SESSION_READY)
@@ -189,16 +240,21 @@ static void on_bdat(struct session *s, const struct command *c)
 
 static void on_hello(struct session *s, const struct command *c)
 {
+    if (s->speaks_lmtp != (c->verb == COMMAND_LHLO)) { /* RFC 2033 4.1 */
+        session_refuse(s, 500, "5.5.1", s->speaks_lmtp ? "this is LMTP: say LHLO" : "this is SMTP");
+        return;
+    }
     session_reset(s);
     buffer_reset(&s->helo);
     bool fits = buffer_put(&s->helo, c->argument);
-    s->esmtp = c->verb == COMMAND_EHLO;
+    s->esmtp = c->verb != COMMAND_HELO;
     if (s->state == SESSION_CONNECTED)
         session_enter(s, SESSION_READY);
     if (s->esmtp) {
         fits &= buffer_printf(&s->output,
                               "250-%s\r\n250-PIPELINING\r\n250-SIZE %llu\r\n250-8BITMIME\r\n"
-                              "250-ENHANCEDSTATUSCODES\r\n%s250 CHUNKING\r\n",
+                              "250-ENHANCEDSTATUSCODES\r\n%s250-CHUNKING\r\n"
+                              "250-DSN\r\n250 SMTPUTF8\r\n",
                               s->hostname, (unsigned long long)s->limits->message_bytes_max,
                               s->offers_tls && !s->is_secure ? "250-STARTTLS\r\n" : "");
     } else {
@@ -227,6 +283,27 @@ static void on_starttls(struct session *s)
     }
 }
 
+static void on_help(struct session *s)
+{
+    const char *hello = s->speaks_lmtp ? "LHLO" : "EHLO HELO";
+    const char *tls = s->offers_tls && !s->is_secure ? " STARTTLS" : "";
+    session_must_fit(
+        s, buffer_printf(&s->output,
+                         "214-2.0.0 commands: %s MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT%s\r\n"
+                         "214 2.0.0 this is postrider; questions go to the postmaster\r\n",
+                         hello, tls));
+}
+
+/* Who is here is told to nobody: that is asked by those who gather addresses (RFC 5321 3.5.3, 7.3).
+ */
+static void on_vrfy(struct session *s, const struct command *c)
+{
+    if (!c->smtputf8 && !is_ascii(c->argument)) /* RFC 6531 3.7.4.2 */
+        session_refuse(s, 553, "5.6.7", "a name beyond ASCII needs SMTPUTF8");
+    else
+        session_reply(s, 252, "2.5.0", "send mail, and see");
+}
+
 static void on_command(struct session *s, const struct command *c)
 {
     if (is_idle(c->verb) && ++s->idle_commands > s->limits->idle_commands_max) {
@@ -238,6 +315,7 @@ static void on_command(struct session *s, const struct command *c)
     switch (c->verb) {
     case COMMAND_EHLO:
     case COMMAND_HELO:
+    case COMMAND_LHLO:
         on_hello(s, c);
         break;
     case COMMAND_MAIL:
@@ -260,10 +338,13 @@ static void on_command(struct session *s, const struct command *c)
         session_reply(s, 250, "2.0.0", "ok");
         break;
     case COMMAND_VRFY:
-        session_reply(s, 252, "2.5.0", "send mail, and see");
+        on_vrfy(s, c);
+        break;
+    case COMMAND_EXPN:
+        session_refuse(s, 502, "5.5.1", "lists are not shown here");
         break;
     case COMMAND_HELP:
-        session_reply(s, 214, "2.0.0", "EHLO HELO MAIL RCPT DATA BDAT RSET NOOP QUIT");
+        on_help(s);
         break;
     case COMMAND_STARTTLS:
         on_starttls(s);

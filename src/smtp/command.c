@@ -1,10 +1,17 @@
 #include "smtp/command.h"
 
-#define SIZE_DIGITS_MAX                                                                           \
-    UINT64_C(9999999999999999999) /* RFC 1870 3: up to 20 digits; this is more mail than there is \
-                                   */
+#include "smtp/parameter.h"
 
-enum argument { ARGUMENT_NONE, ARGUMENT_HELLO, ARGUMENT_PATH, ARGUMENT_CHUNK, ARGUMENT_TEXT };
+#define CHUNK_BYTES_MAX UINT64_C(9999999999999999999)
+
+enum argument {
+    ARGUMENT_NONE,
+    ARGUMENT_HELLO,
+    ARGUMENT_PATH,
+    ARGUMENT_CHUNK,
+    ARGUMENT_TEXT,
+    ARGUMENT_NAME
+};
 
 static const struct {
     struct span name;
@@ -61,52 +68,6 @@ static size_t path_end(struct span path)
     return path.len;
 }
 
-static bool parse_size(struct span value, struct command *c, struct refusal *no)
-{
-    if (c->has_size || !span_parse_u64(value, SIZE_DIGITS_MAX, &c->size))
-        return refuse(no, 501, "5.5.4", "SIZE is not one number");
-    c->has_size = true;
-    return true;
-}
-
-static bool parse_body(struct span value, struct command *c, struct refusal *no)
-{
-    if (span_equal_nocase(value, SPAN("7BIT")))
-        c->body = BODY_7BIT;
-    else if (span_equal_nocase(value, SPAN("8BITMIME")))
-        c->body = BODY_8BITMIME;
-    else
-        return refuse(no, 501, "5.5.4", "BODY is neither 7BIT nor 8BITMIME");
-    return true;
-}
-
-/* " NAME=value NAME=value": one blank before each (RFC 5321 4.1.2, esmtp-param). */
-static bool parse_parameters(struct span text, struct command *c, struct refusal *no)
-{
-    while (text.len > 0) {
-        struct span parameter, name;
-        if (text.data[0] != ' ')
-            return refuse(no, 501, "5.5.4", "a blank is missing after >");
-        text = span_split(span_skip(text, 1), ' ', &parameter);
-        if (text.len > 0)
-            text = span_of(text.data - 1, text.len + 1);
-        struct span value = span_split(parameter, '=', &name);
-        if (name.len == 0)
-            return refuse(no, 501, "5.5.4", "a parameter is missing");
-        bool mail = c->verb == COMMAND_MAIL;
-        if (mail && span_equal_nocase(name, SPAN("SIZE"))) {
-            if (!parse_size(value, c, no))
-                return false;
-        } else if (mail && span_equal_nocase(name, SPAN("BODY"))) {
-            if (!parse_body(value, c, no))
-                return false;
-        } else {
-            return refuse(no, 555, "5.5.4", "this parameter is not known here");
-        }
-    }
-    return true;
-}
-
 static bool parse_path(struct span argument, struct command *c, struct refusal *no)
 {
     struct span keyword = c->verb == COMMAND_MAIL ? SPAN("FROM:") : SPAN("TO:");
@@ -125,18 +86,29 @@ static bool parse_path(struct span argument, struct command *c, struct refusal *
     struct span rest = span_skip(path, end + 1);
     while (rest.len > 0 && rest.data[rest.len - 1] == ' ')
         rest.len--; /* blanks before CRLF are to be tolerated: RFC 5321 4.1.1 */
-    return parse_parameters(rest, c, no);
+    return parameter_parse(rest, c, no);
 }
 
 static bool parse_chunk(struct span argument, struct command *c, struct refusal *no)
 {
     struct span size;
     struct span last = span_split(argument, ' ', &size);
-    if (!span_parse_u64(size, SIZE_DIGITS_MAX, &c->size))
+    if (!span_parse_u64(size, CHUNK_BYTES_MAX, &c->size))
         return refuse(no, 501, "5.5.4", "the size of the chunk is no number");
     c->last = span_equal_nocase(last, SPAN("LAST"));
     if (last.len > 0 && !c->last)
         return refuse(no, 501, "5.5.4", "only LAST may follow the size");
+    return true;
+}
+
+/* RFC 6531 3.7.4.2: SMTPUTF8 may stand behind the name. */
+static bool parse_name(struct span argument, struct command *c, struct refusal *no)
+{
+    struct span utf8 = SPAN(" SMTPUTF8");
+    c->smtputf8 = span_ends_with_nocase(argument, utf8);
+    c->argument = span_sub(argument, 0, argument.len - (c->smtputf8 ? utf8.len : 0));
+    if (argument.len == 0)
+        return refuse(no, 501, "5.5.4", "a name is missing");
     return true;
 }
 
@@ -175,6 +147,9 @@ bool command_parse(struct span line, struct command *command_out, struct refusal
         break;
     case ARGUMENT_CHUNK:
         ok = parse_chunk(trimmed, &c, no);
+        break;
+    case ARGUMENT_NAME:
+        ok = parse_name(trimmed, &c, no);
         break;
     case ARGUMENT_TEXT:
         c.argument = trimmed;

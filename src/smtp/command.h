@@ -10,10 +10,11 @@
 
 #include "base/fault.h"
 #include "base/span.h"
+#include "mail/notify.h"
 
-/* 512 with CRLF (RFC 5321 4.5.3.1.4), and room for what extensions add to MAIL and RCPT (RFC 1870
- * 3, RFC 6152 2, RFC 3461 4). */
-#define COMMAND_LINE_MAX 1024
+/* 512 with CRLF (RFC 5321 4.5.3.1.4), and room for what extensions add to MAIL and RCPT: RFC 1870
+ * 3, RFC 6152 2, RFC 3461 4 (537 for RCPT alone), RFC 4954 3 (500), RFC 6531 3.4. */
+#define COMMAND_LINE_MAX 2048
 
 enum command_verb {
 #define COMMAND(name, argument) COMMAND_##name,
@@ -25,9 +26,14 @@ enum body_type { BODY_7BIT, BODY_8BITMIME };
 
 struct command {
     enum command_verb verb;
-    struct span argument; /* the name of EHLO and HELO; what stands between < and > of MAIL and
-                             RCPT; the text of NOOP, VRFY, HELP */
-    enum body_type body;  /* MAIL: BODY= (RFC 6152) */
+    struct span argument;   /* the name of EHLO and HELO; what stands between < and > of MAIL and
+                               RCPT; the text of NOOP, VRFY, EXPN, HELP */
+    enum body_type body;    /* MAIL: BODY= (RFC 6152) */
+    bool smtputf8;          /* MAIL, VRFY, EXPN: SMTPUTF8 (RFC 6531 3.4) */
+    enum notify_return ret; /* MAIL: RET= (RFC 3461 4.3) */
+    struct span envid;      /* MAIL: ENVID=, in xtext; empty: none */
+    uint8_t notify;         /* RCPT: NOTIFY=, a set of enum notify */
+    struct span orcpt;      /* RCPT: ORCPT=, in xtext; empty: none */
     bool has_size;
     uint64_t size; /* MAIL: SIZE= (RFC 1870); BDAT: octets of the chunk */
     bool last;     /* BDAT: LAST */

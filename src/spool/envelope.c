@@ -116,7 +116,9 @@ size_t envelope_patch(uint8_t *encoded, size_t len, const struct envelope *e)
 {
     check(encoded[AT_FLAGS] == TAG_FLAGS && encoded[AT_CONTENT_BYTES] == TAG_CONTENT_BYTES);
     check(encoded[len - ENVELOPE_FIELD_HEADER_BYTES] == TAG_CONTENT);
-    write_little_endian(encoded + AT_FLAGS + ENVELOPE_FIELD_HEADER_BYTES, flags_of(e), 8);
+    const uint64_t of_content = FLAG_IN_FILE | FLAG_8BITMIME | FLAG_DOT_LINES;
+    uint8_t *flags = encoded + AT_FLAGS + ENVELOPE_FIELD_HEADER_BYTES;
+    *flags = (uint8_t)((*flags & ~of_content) | (flags_of(e) & of_content));
     write_little_endian(encoded + AT_CONTENT_BYTES + ENVELOPE_FIELD_HEADER_BYTES, e->content_bytes,
                         8);
     if (e->content_in_file)

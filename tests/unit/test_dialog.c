@@ -18,7 +18,7 @@
 struct script {
     struct session_limits limits;
     bool relay;
-    bool tls;
+    bool tls, lmtp;
     struct buffer client, server, kept;
 };
 
@@ -66,6 +66,8 @@ static void set(struct script *s, const char *line)
         s->limits.message_bytes_max = number;
     else if (strcmp(name, "relay") == 0)
         s->relay = strcmp(value, "yes") == 0;
+    else if (strcmp(name, "lmtp") == 0)
+        s->lmtp = strcmp(value, "yes") == 0;
     else if (strcmp(name, "tls") == 0)
         s->tls = strcmp(value, "yes") == 0;
     else
@@ -195,6 +197,8 @@ static void run_script(const struct script *s, const char *path, size_t piece)
     buffer_init(&r.server, SCRIPT_BYTES_MAX);
     buffer_init(&r.content, SCRIPT_BYTES_MAX);
     buffer_init(&r.kept, SCRIPT_BYTES_MAX);
+    if (s->lmtp)
+        session_speak_lmtp(r.session);
     if (s->tls)
         session_offer_tls(r.session);
     session_greet(r.session);

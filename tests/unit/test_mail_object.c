@@ -18,6 +18,9 @@ static struct envelope some_envelope(void)
                              .client = SPAN("192.0.2.7"),
                              .helo = SPAN("z.example"),
                              .prefix = SPAN("Received: by us\r\n"),
+                             .smtputf8 = true,
+                             .ret = RETURN_FULL,
+                             .envid = SPAN("QQ314159"),
                              .recipients = recipients,
                              .recipient_count = 2};
 }

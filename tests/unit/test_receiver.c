@@ -548,7 +548,7 @@ static void a_message_is_appended_as_it_came(void **state)
     struct client c = connected();
     expect(&c, "220 mx.example ");
     say(&c, "EHLO client.example\r\n");
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 7; i++)
         expect(&c, "250-");
     expect(&c, "250 ");
     say(&c, "MAIL FROM:<a@b.example> BODY=8BITMIME SIZE=30\r\n");
@@ -586,6 +586,43 @@ static void a_message_is_appended_as_it_came(void **state)
     assert_int_equal(got.recipients, 1);
     assert_int_equal(got.bytes, 27);
     assert_int_equal(got.copies, 1);
+}
+
+/* RFC 3461 4, RFC 6531 3.4 and 4.3. */
+static void what_was_asked_for_is_in_the_envelope(void **state)
+{
+    (void)state;
+    start();
+    struct client c = greeted();
+    say(&c, "EHLO client.example\r\n");
+    for (int i = 0; i < 7; i++)
+        expect(&c, "250-");
+    expect(&c, "250 ");
+    say(&c, "MAIL FROM:<\xc3\xa9@b.example> SMTPUTF8 RET=HDRS ENVID=a+2Bb\r\n"
+            "RCPT TO:<c@d.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;C@d.example\r\n"
+            "RCPT TO:<e@d.example>\r\nDATA\r\n");
+    expect(&c, "250 2.1.0");
+    expect(&c, "250 2.1.5");
+    expect(&c, "250 2.1.5");
+    expect(&c, "354");
+    say(&c, "Subject: \xc3\xa9\r\n\r\n.\r\n");
+    expect(&c, "250 2.0.0 accepted as ");
+    say_good_bye(&c);
+
+    struct arena arena;
+    arena_init(&arena, 4096);
+    struct envelope e = appended(0, &arena);
+    expect_span(e.reverse_path, SPAN("\xc3\xa9@b.example"));
+    expect_span(e.envid, SPAN("a+2Bb"));
+    assert_true(e.smtputf8);
+    assert_int_equal(e.ret, RETURN_HEADERS);
+    assert_int_equal(e.recipient_count, 2);
+    assert_int_equal(e.recipients[0].notify, NOTIFY_SUCCESS | NOTIFY_DELAY);
+    expect_span(e.recipients[0].orcpt, SPAN("rfc822;C@d.example"));
+    assert_int_equal(e.recipients[1].notify, 0);
+    expect_span(e.recipients[1].orcpt, SPAN(""));
+    assert_true(span_find(e.prefix, SPAN(" with UTF8SMTP id "), 0) < e.prefix.len);
+    arena_fini(&arena);
 }
 
 static void nobody_learns_of_other_recipients(void **state)
@@ -1433,6 +1470,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_message_is_appended_as_it_came),
+        TEST(what_was_asked_for_is_in_the_envelope),
         TEST(nobody_learns_of_other_recipients),
         TEST(pipelined_messages_are_answered_in_order),
         TEST(bytes_of_any_split_give_the_same),
