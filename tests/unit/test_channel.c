@@ -217,10 +217,10 @@ static void wrong_bytes_end_it(void **state)
     } cases[] = {
         {"", 1, false},
         {"\xFF\xFF", 2, false},
-        {"\x01\x00garbage", 9, false},
+        {"\x02\x00garbage", 9, false},
         {"\x00\x00", 2, true},
-        {"\x01\x00\0\0\0\0\0\0\0", 9, true},  /* an outcome with something enclosed */
-        {"\x03\x00\0\0\0\0\0\0\0", 9, false}, /* a hand's answer, which an agent has not */
+        {"\x02\x00\0\0\0\0\0\0\0", 9, true},  /* an outcome with something enclosed */
+        {"\x04\x00\0\0\0\0\0\0\0", 9, false}, /* a hand's answer, which an agent has not */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct bench b;

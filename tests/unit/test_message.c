@@ -18,6 +18,8 @@ static struct message sample(enum message_type type)
         m.outcome = (struct message_outcome){.number = 7, .end = MESSAGE_FAILED, .text = some};
     else if (type == MESSAGE_TYPE_PUT)
         m.put = (struct message_put){.number = 9, .path = some, .arguments = some};
+    else if (type == MESSAGE_TYPE_WELCOME)
+        m.welcome = (struct message_welcome){.requests_max = 5};
     else
         m.done = (struct message_done){.number = UINT32_MAX, .text = some};
     if (type == MESSAGE_TYPE_DELIVER)
