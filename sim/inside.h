@@ -9,6 +9,7 @@
 #include "sim/world.h"
 
 #define MACHINE_ADDRESSES_MAX 8
+#define MACHINE_DOORS_MAX     4
 #define MACHINE_PATHS_MAX     4
 
 /* Something that happens at a time. It belongs to the queue until `fire` (or `drop`, when the
@@ -54,6 +55,8 @@ struct machine {
     int64_t wall_offset_ms;
     uint16_t next_port;
     int next_descriptor;
+    struct endpoint doors[MACHINE_DOORS_MAX]; /* of processes on other machines: packet.c */
+    size_t door_count;
     struct list ports;
     struct list stores;
     struct list partitions;

@@ -251,6 +251,13 @@ void machine_socket_path(struct machine *m, const char *path, struct endpoint to
     m->paths[m->path_count++] = (struct socket_path){path, to};
 }
 
+int machine_door(struct machine *m, struct endpoint to)
+{
+    check(m->door_count < MACHINE_DOORS_MAX);
+    m->doors[m->door_count] = to;
+    return (int)m->door_count++;
+}
+
 bool machine_owns(const struct machine *m, struct endpoint address)
 {
     address.port = 0;

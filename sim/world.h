@@ -75,6 +75,9 @@ void machine_socket_path(struct machine *m, const char *path, struct endpoint to
 /* A descriptor that listens on the port, as a supervisor would pass it: it outlives every life of
    the machine, and connections wait in it while nobody accepts. For socket_listen_on. */
 int machine_descriptor(struct machine *m, uint16_t port);
+/* A door to a process that listens there (os/packet.h), which is a machine of its own: for
+   packet_offer; for packet_listen that machine's descriptor of the port is the door. */
+int machine_door(struct machine *m, struct endpoint to);
 /* An empty directory of so many bytes, for disk_new. */
 void machine_disk(struct machine *m, const char *path, uint64_t bytes);
 void machine_disk_resize(struct machine *m, const char *path, uint64_t bytes);

@@ -36,17 +36,20 @@
 
 struct connection;
 struct notice;
+struct local_delivery;
 
-/* Letters that connections and notices both send, with whose they are: one of the two. */
+/* Letters that connections, notices and local deliveries send, with whose they are: one of them. */
 struct fetching {
     struct fetch fetch;
     struct connection *connection;
     struct notice *notice;
+    struct local_delivery *local;
 };
 struct reading {
     struct content content;
     struct connection *connection;
     struct notice *notice;
+    struct local_delivery *local;
 };
 
 enum connection_state {
@@ -122,6 +125,7 @@ struct deliverer {
     struct spool *spool;
     struct tls_context *tls; /* made when first needed */
     struct list connections, notices;
+    struct local *local; /* made when first needed */
     struct id_source ids;
     struct {
         _Atomic uint64_t connections, connections_open, connects_failed, transactions, delivered,

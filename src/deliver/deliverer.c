@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "deliver/connection.h"
+#include "deliver/local.h"
 
 enum fault deliverer_new(struct actor *worker, const struct deliverer_settings *settings,
                          struct spool *spool, struct deliverer **deliverer_out)
@@ -54,6 +55,10 @@ static void on_deliver(struct deliverer *d, struct delivery *delivery)
     delivery->results = NULL;
     delivery->site_fault = FAULT_NONE;
     delivery->keeps_connection = false;
+    if (delivery->route->transport == ROUTE_LOCAL) {
+        local_deliver(d, delivery);
+        return;
+    }
     if (delivery->connection == NULL)
         delivery->connection = connection_new(d);
     if (delivery->connection == NULL)
@@ -66,6 +71,8 @@ static void on_fetched(struct fetching *f)
 {
     if (f->connection != NULL)
         connection_on_fetch(f->connection);
+    else if (f->local != NULL)
+        local_on_fetch(f->local);
     else
         notice_on_fetch(f->notice);
 }
@@ -87,11 +94,13 @@ static bool on_answer(struct letter *letter)
     if (letter->type != LETTER_JOB)
         return false;
     struct content *content = container_of(letter, struct content, job.letter);
-    if (content->step != CONTENT_READ)
+    if (content->step != CONTENT_READ && content->step != CONTENT_ENCLOSE)
         return false;
     struct reading *r = container_of(content, struct reading, content);
     if (r->connection != NULL)
         connection_on_job(r->connection);
+    else if (r->local != NULL)
+        local_on_job(r->local);
     else
         notice_on_job(r->notice);
     return true;
@@ -130,6 +139,7 @@ void deliverer_free(struct deliverer *d)
         return;
     list_each(node, &d->connections) connection_free(container_of(node, struct connection, node));
     notices_free(d);
+    local_free(d->local);
     tls_context_free(d->tls);
     lease_give(d->settings->lease);
     free(d);

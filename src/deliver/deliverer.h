@@ -5,7 +5,8 @@
  * Owns the connections, one to a channel at most, and keeps each open between two deliveries for
  * idle_ms. For a delivery it tries the hosts and addresses of the route in order, equal preferences
  * shuffled, at most attempts_max, until one has taken the transaction to its end; before the final
- * dot it has a SENDING record written. It also composes notifications.
+ * dot it has a SENDING record written. What is for us it gives to the agent (local.h). It also
+ * composes notifications.
  */
 #ifndef DELIVER_DELIVERER_H
 #define DELIVER_DELIVERER_H
@@ -22,6 +23,7 @@ struct deliverer;
 struct deliverer_settings {
     struct lease *lease; /* NULL: they live as long as the deliverer */
     const char *hostname;
+    int agent_door;                           /* os/packet.h; -1: there is no agent */
     const char *tls_authorities;              /* a PEM file; NULL: those of the system */
     struct endpoint source_ipv4, source_ipv6; /* family 0: any */
     uint32_t attempts_max;                    /* addresses tried for one delivery */

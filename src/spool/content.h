@@ -12,7 +12,7 @@
 #define SPOOL_CONTENT_H
 
 #include "base/id.h"
-#include "os/disk.h"
+#include "os/packet.h"
 #include "spool/disk_pool.h"
 
 #define CONTENT_BLOCK_BYTES  (64u * 1024)
@@ -27,7 +27,8 @@ enum content_step {
     CONTENT_FINISH, /* writes what is left of a block, syncs file and directory, closes */
     CONTENT_DROP,   /* closes and unlinks: there is no message */
     CONTENT_READ,   /* opens at the first; the next block in order into `bytes`; empty at the end */
-    CONTENT_CLOSE   /* after reading */
+    CONTENT_CLOSE,  /* after reading */
+    CONTENT_ENCLOSE /* opens it for another process, as it lies on the disk: `enclosed` */
 };
 
 /*
@@ -42,7 +43,8 @@ struct content {
     enum content_step step;
     struct span
         bytes; /* WRITE: in, the sender's until the answer; READ: out, valid until the next step */
-    enum fault fault; /* out: DISK_FULL, DISK_ERROR, DAMAGED, NO_MEMORY, NOT_FOUND */
+    enum fault fault;           /* out: DISK_FULL, DISK_ERROR, DAMAGED, NO_MEMORY, NOT_FOUND */
+    struct enclosure *enclosed; /* ENCLOSE: out, the asker's to take; content_fini closes it */
     struct file *file;
     uint8_t *block;     /* what is gathered, or header and bytes that were read */
     uint32_t block_len; /* of what is gathered */

@@ -16,8 +16,10 @@ void content_begin(struct content *c, struct disk *d, struct id id)
 
 void content_fini(struct content *c)
 {
+    enclosure_close(c->enclosed);
     file_close(c->file);
     free(c->block);
+    c->enclosed = NULL;
     c->file = NULL;
     c->block = NULL;
     c->block_len = 0;
@@ -130,6 +132,18 @@ static enum fault read_block(struct content *c)
     return FAULT_NONE;
 }
 
+static enum fault enclose(struct content *c)
+{
+    enum fault fault = open_file(c, DISK_READ);
+    if (fault == FAULT_NONE)
+        fault = enclosure_of_file(c->file, &c->enclosed);
+    if (fault != FAULT_NONE)
+        c->enclosed = NULL;
+    file_close(c->file);
+    c->file = NULL;
+    return fault;
+}
+
 static enum fault do_step(struct content *c)
 {
     switch (c->step) {
@@ -144,6 +158,8 @@ static enum fault do_step(struct content *c)
     case CONTENT_CLOSE:
         content_fini(c);
         return FAULT_NONE;
+    case CONTENT_ENCLOSE:
+        return enclose(c);
     }
     return FAULT_UNKNOWN;
 }
