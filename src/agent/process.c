@@ -4,6 +4,8 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -15,6 +17,7 @@
 
 #include "agent/directory.h"
 #include "agent/hand.h"
+#include "engine/rehearsal.h"
 #include "os/descriptor.h"
 
 #define BEAT_MS INT64_C(1000)
@@ -22,6 +25,8 @@
 struct process {
     struct world *world;
     const struct agent_process *options;
+    struct settings *settings;
+    struct span bundle;
     struct loop *loop;
     struct log *log;
     struct directory directory;
@@ -41,7 +46,7 @@ _Noreturn static void run_hand(struct process *p, struct identity who, int chann
     const struct hand_process hand = {
         .as = who,
         .channel = channel,
-        .hostname = p->options->settings->hostname,
+        .hostname = p->settings->hostname,
         .parent = parent,
     };
     _exit(hand_process(p->world, &hand));
@@ -151,9 +156,9 @@ static bool drop_powers(void)
 
 static enum fault begin(struct process *p)
 {
-    const struct settings *s = p->options->settings;
+    const struct settings *s = p->settings;
     const struct agent_house house = {p, find, start_hand, kill_hand};
-    p->log = log_new(p->options->log_sink, s->log_format, s->log_level);
+    p->log = log_new(log_file_sink(p->options->log_file), s->log_format, s->log_level);
     if (p->log == NULL)
         return FAULT_NO_MEMORY;
     enum fault fault = loop_new(p->world, &p->loop);
@@ -191,6 +196,25 @@ static void on_tick(void *context)
     log_set_time(p->log, loop_wall_ms(p->loop));
 }
 
+static int by_number(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* Sockets of clients and servers and what else the supervisor has are none of ours. */
+static void keep_only(const struct agent_process *o)
+{
+    int kept[] = {STDERR_FILENO, o->bundle, o->door, o->log_file->descriptor, o->heart};
+    size_t count = sizeof kept / sizeof kept[0];
+    qsort(kept, count, sizeof kept[0], by_number);
+    for (size_t i = 0; i < count; i++) {
+        unsigned from = (unsigned)kept[i] + 1;
+        unsigned to = i + 1 < count ? (unsigned)kept[i + 1] : UINT32_MAX;
+        if (to > from)
+            (void)close_range(from, to == UINT32_MAX ? to : to - 1, 0);
+    }
+}
+
 static void end(struct process *p)
 {
     agent_free(p->agent);
@@ -203,6 +227,9 @@ static void end(struct process *p)
         loop_free(p->loop);
     }
     log_free(p->log);
+    settings_release(p->settings);
+    if (p->bundle.data != NULL)
+        (void)munmap((void *)(uintptr_t)p->bundle.data, p->bundle.len);
 }
 
 int agent_process(struct world *w, const struct agent_process *options)
@@ -210,7 +237,9 @@ int agent_process(struct world *w, const struct agent_process *options)
     struct process p = {.world = w, .options = options, .signals = -1};
     if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != options->parent)
         return EX_OSERR;
-    enum fault fault = begin(&p);
+    keep_only(options);
+    p.settings = rehearsal_settings(options->bundle, options->path, &p.bundle);
+    enum fault fault = p.settings == NULL ? FAULT_SYNTAX : begin(&p);
     if (fault == FAULT_NONE) {
         loop_on_tick(p.loop, on_tick, &p);
         run(&p);

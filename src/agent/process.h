@@ -9,14 +9,14 @@
 
 #include <sys/types.h>
 
-#include "base/log.h"
-#include "config/settings.h"
+#include "os/log_file.h"
 #include "os/world.h"
 
 struct agent_process {
-    const struct settings *settings;
-    int door; /* through which engines come */
-    struct log_sink log_sink;
+    const char *path; /* of the configuration */
+    int bundle;       /* in which it lies (config/bundle.h) */
+    int door;         /* through which engines come */
+    struct log_file *log_file;
     int heart;    /* each beat is a byte into this pipe */
     pid_t parent; /* who forked it */
 };

@@ -47,6 +47,7 @@ struct engine_options {
     struct generation_source source;
     int control; /* a listening Unix socket, or -1 */
     struct engine_operators operators;
+    int agent_door;                 /* os/packet.h: to the agent; -1: there is none */
     uint32_t processors;            /* for settings->workers 0 */
     uint32_t max_letters;           /* of a turn of any actor; 0: all */
     uint32_t inline_bytes_max;      /* 0: ENVELOPE_INLINE_MAX */

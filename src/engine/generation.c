@@ -56,12 +56,14 @@ static void derive_queue(struct generation *g, uint64_t secret)
     };
 }
 
-static void derive_deliverer(struct worker_generation *w, const struct settings *s)
+static void derive_deliverer(struct worker_generation *w, int agent_door)
 {
+    const struct settings *s = w->whole->source.settings;
     w->deliverer = (struct deliverer_settings){
         .lease = &w->lease,
         .hostname = s->hostname,
         .tls_authorities = s->deliver_tls_authorities,
+        .agent_door = agent_door,
         .source_ipv4 = s->deliver_source_ipv4,
         .source_ipv6 = s->deliver_source_ipv6,
         .attempts_max = ATTEMPTS_MAX,
@@ -135,7 +137,7 @@ static enum fault make_worker(struct generation *g, uint32_t i, const struct eng
     w->whole = g;
     enum fault fault = make_tls(w, o, why);
     derive_receiver(w, o->appends_max);
-    derive_deliverer(w, g->source.settings);
+    derive_deliverer(w, o->agent_door);
     return fault;
 }
 

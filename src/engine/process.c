@@ -317,6 +317,7 @@ static int make_and_run(struct world *w, struct process *m, struct handed *h)
         .operators = {.uid = p->uid != 0 ? p->uid : geteuid(),
                       .has_group = p->has_control_group,
                       .gid = p->control_gid},
+        .agent_door = p->agent_door,
         .processors = processors > 0 ? (uint32_t)processors : 1,
         .ticket_keys = ticket_keys,
         .why = &why,

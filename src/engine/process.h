@@ -22,7 +22,8 @@ struct engine_process {
     uint32_t control_gid;
     const int *listeners; /* bound and listening, in the order of the configuration */
     uint32_t listener_count;
-    int control; /* a listening Unix socket */
+    int control;    /* a listening Unix socket */
+    int agent_door; /* os/packet.h */
     struct log_file *log_file;
     int heart;      /* each beat of the engine is a byte into this pipe */
     int supervisor; /* ipc/handover.h: new generations come from there */

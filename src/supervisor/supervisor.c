@@ -6,10 +6,12 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sysexits.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "agent/process.h"
 #include "engine/process.h"
 #include "ipc/handover.h"
 #include "os/log_file.h"
@@ -30,6 +32,7 @@ struct supervisor {
     struct log *log;
     int signals;   /* signalfd */
     int engine[2]; /* ipc/handover.h: our end and the engine's; -1: none */
+    int agent[2];  /* a door (os/packet.h): the engine's side and the agent's; it outlives both */
     struct children children;
     bool is_ready;           /* the service manager knows it */
     int64_t watchdog_ms;     /* between two signs of life to the service manager; 0: none */
@@ -50,6 +53,7 @@ static int run_engine(void *context, int heart, pid_t parent)
     struct supervisor *s = context;
     close(s->signals);
     close(s->engine[0]);
+    close(s->agent[1]);
     struct engine_process p = {
         .path = s->path,
         .bundle = s->bundle,
@@ -61,6 +65,7 @@ static int run_engine(void *context, int heart, pid_t parent)
         .listeners = s->doors.listeners,
         .listener_count = s->doors.count,
         .control = s->doors.control,
+        .agent_door = s->agent[0],
         .log_file = &s->log_file,
         .heart = heart,
         .supervisor = s->engine[1],
@@ -80,8 +85,23 @@ static bool prepare_engine(void *context)
     return handover_pair(s->engine);
 }
 
+static int run_agent(void *context, int heart, pid_t parent)
+{
+    struct supervisor *s = context;
+    struct agent_process p = {
+        .path = s->path,
+        .bundle = s->bundle,
+        .door = s->agent[1],
+        .log_file = &s->log_file,
+        .heart = heart,
+        .parent = parent,
+    };
+    return agent_process(s->world, &p);
+}
+
 /* Every child, in the order in which they start. */
 static const struct child_role roles[] = {
+    {"agent", NULL, run_agent, RENEWED_BY_START},
     {"engine", prepare_engine, run_engine, RENEWED_BY_MESSAGE},
 };
 
@@ -275,7 +295,8 @@ static int begin(struct supervisor *s, struct buffer *text)
         }
         log_file_replace(&s->log_file, file);
     }
-    if (!take_signals(s)) {
+    int kind = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC;
+    if (!take_signals(s) || socketpair(AF_UNIX, kind, 0, s->agent) != 0) {
         (void)!buffer_printf(text, "postrider: cannot watch for signals: %s\n", strerror(errno));
         return EX_OSERR;
     }
@@ -291,6 +312,7 @@ int supervisor_run(struct world *w, const char *path)
                            .doors = {.control = -1},
                            .signals = -1,
                            .engine = {-1, -1},
+                           .agent = {-1, -1},
                            .watchdog_ms = service_manager_watchdog_ms()};
     struct buffer text;
     buffer_init(&text, HANDOVER_TEXT_MAX);
