@@ -69,6 +69,15 @@ static void print_listed(struct cli *c, const char *line, json_t *row)
     printf("\n");
 }
 
+static void print_if_any(const char *before, const char *value, const char *after)
+{
+    if (value[0] == '\0')
+        return;
+    printf("%s", before);
+    print_safe(value);
+    printf("%s", after);
+}
+
 static void print_shown(struct cli *c, const char *line, json_t *row)
 {
     (void)c;
@@ -82,6 +91,10 @@ static void print_shown(struct cli *c, const char *line, json_t *row)
     printf(")\nsender    <");
     print_safe(row_text(row, "sender"));
     printf(">\n");
+    print_if_any("ret       ", row_text(row, "ret"), "\n");
+    print_if_any("envid     ", row_text(row, "envid"), "\n");
+    if (json_is_true(json_object_get(row, "smtputf8")))
+        printf("smtputf8  yes\n");
     size_t i;
     json_t *r;
     json_array_foreach(json_object_get(row, "standing"), i, r)
@@ -98,6 +111,9 @@ static void print_shown(struct cli *c, const char *line, json_t *row)
             print_safe(row_text(r, "reply"));
         }
         printf("\n");
+        print_if_any("  for     <", row_text(r, "original"), ">\n");
+        print_if_any("  orcpt   ", row_text(r, "orcpt"), "\n");
+        print_if_any("  notify  ", row_text(r, "notify"), "\n");
     }
 }
 

@@ -169,6 +169,20 @@ static bool put_paths(struct buffer *out, const struct envelope *e)
     return ok && buffer_put_u8(out, ']');
 }
 
+static bool put_if_any(struct buffer *out, const char *key, struct span value)
+{
+    return value.len == 0 ||
+           (buffer_printf(out, ",\"%s\":", key) && encode_json_string(out, value));
+}
+
+/* What was asked for this recipient, as far as anything was. */
+static bool put_wishes(struct buffer *out, const struct envelope_recipient *r)
+{
+    char notify[NOTIFY_TEXT_MAX];
+    return put_if_any(out, "original", r->original) && put_if_any(out, "orcpt", r->orcpt) &&
+           put_if_any(out, "notify", notify_text(r->notify, notify));
+}
+
 static bool put_recipients(struct connection *c, const struct mail_object *mail)
 {
     static const char *const standings[] = {
@@ -182,10 +196,12 @@ static bool put_recipients(struct connection *c, const struct mail_object *mail)
     for (uint32_t i = 0; ok && i < c->operate.recipient_count; i++) {
         const struct operate_recipient *r = &c->operate.recipients[i];
         bool is_known = mail != NULL && r->index < mail->envelope.recipient_count;
-        struct span address = is_known ? mail->envelope.recipients[r->index].path : SPAN("");
+        struct envelope_recipient asked = {.path = SPAN("")};
+        if (is_known)
+            asked = mail->envelope.recipients[r->index];
         bool has_standing = r->standing >= RECIPIENT_WAITING && r->standing <= RECIPIENT_REMOVED;
         ok = buffer_put_text(out, i == 0 ? "{\"recipient\":" : ",{\"recipient\":") &&
-             encode_json_string(out, address) &&
+             encode_json_string(out, asked.path) && put_wishes(out, &asked) &&
              buffer_printf(out, ",\"state\":\"%s\",\"attempts\":%u,\"due_ms\":%lld,\"reply\":",
                            has_standing ? standings[r->standing] : "?", r->attempts,
                            (long long)r->due_wall_ms) &&
@@ -218,7 +234,9 @@ static bool put_row(struct connection *c, const struct operate_row *r,
         ok = buffer_put_text(out, ",\"sender\":") && encode_json_string(out, e->reverse_path) &&
              buffer_put_text(out, ",\"client\":") && encode_json_string(out, e->client) &&
              buffer_put_text(out, ",\"helo\":") && encode_json_string(out, e->helo) &&
-             put_paths(out, e);
+             put_if_any(out, "ret", notify_return_text(e->ret)) &&
+             put_if_any(out, "envid", e->envid) &&
+             (!e->smtputf8 || buffer_put_text(out, ",\"smtputf8\":true")) && put_paths(out, e);
     }
     if (ok && c->operate.operation == OPERATE_SHOW)
         ok = put_recipients(c, mail);

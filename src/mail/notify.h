@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/span.h"
+
 /* A set; 0: nothing was said, which asks for failures and delays (RFC 3461 4.1). */
 enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
 
@@ -21,5 +23,12 @@ static inline bool notify_wants(uint8_t set, enum notify what)
 {
     return (set == 0 ? NOTIFY_FAILURE | NOTIFY_DELAY : set) & what;
 }
+
+#define NOTIFY_TEXT_MAX 40 /* NEVER,SUCCESS,FAILURE,DELAY would fit, though it never is said */
+
+/* As RCPT says it, "SUCCESS,DELAY"; empty when nothing was said. Points into text_out. */
+struct span notify_text(uint8_t set, char text_out[NOTIFY_TEXT_MAX]);
+/* As MAIL says it; empty when nothing was said. */
+struct span notify_return_text(enum notify_return ret);
 
 #endif

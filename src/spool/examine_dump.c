@@ -29,6 +29,25 @@ static const char *type_name(enum record_type type)
     return "UNKNOWN";
 }
 
+static void put_if_any(struct examined *e, const char *key, struct span value)
+{
+    if (value.len == 0)
+        return;
+    fputs(key, e->out);
+    examine_put_text(e, e->out, value);
+}
+
+/* What was asked for one recipient, behind his address, when anything was. */
+static void wishes_text(struct examined *e, const struct envelope_recipient *r)
+{
+    char notify[NOTIFY_TEXT_MAX];
+    put_if_any(e, "(for ", r->original);
+    if (r->original.len > 0)
+        fputc(')', e->out);
+    put_if_any(e, " NOTIFY=", notify_text(r->notify, notify));
+    put_if_any(e, " ORCPT=", r->orcpt);
+}
+
 static void envelope_text(struct examined *e, const struct envelope *v)
 {
     fputs(" from=<", e->out);
@@ -38,10 +57,42 @@ static void envelope_text(struct examined *e, const struct envelope *v)
         fputs(i == 0 ? "<" : ",<", e->out);
         examine_put_text(e, e->out, v->recipients[i].path);
         fputc('>', e->out);
+        wishes_text(e, &v->recipients[i]);
     }
     if (v->recipient_count > RECIPIENTS_IN_TEXT)
         fprintf(e->out, ",+%u", v->recipient_count - RECIPIENTS_IN_TEXT);
-    fprintf(e->out, " content=%" PRIu64 "%s", v->content_bytes, v->content_in_file ? " file" : "");
+    put_if_any(e, " RET=", notify_return_text(v->ret));
+    put_if_any(e, " ENVID=", v->envid);
+    fprintf(e->out, "%s content=%" PRIu64 "%s", v->smtputf8 ? " SMTPUTF8" : "", v->content_bytes,
+            v->content_in_file ? " file" : "");
+}
+
+static void json_if_any(struct examined *e, const char *key, struct span value)
+{
+    if (value.len == 0)
+        return;
+    fprintf(e->out, ",\"%s\":", key);
+    examine_put_json(e, e->out, value);
+}
+
+/* Those of whom something was asked, by their number. */
+static void wishes_json(struct examined *e, const struct envelope *v)
+{
+    bool is_first = true;
+    fputs(",\"wishes\":[", e->out);
+    for (uint32_t i = 0; i < v->recipient_count; i++) {
+        const struct envelope_recipient *r = &v->recipients[i];
+        char notify[NOTIFY_TEXT_MAX];
+        if (r->original.len == 0 && r->orcpt.len == 0 && r->notify == 0)
+            continue;
+        fprintf(e->out, "%s{\"recipient\":%u", is_first ? "" : ",", i);
+        json_if_any(e, "original", r->original);
+        json_if_any(e, "orcpt", r->orcpt);
+        json_if_any(e, "notify", notify_text(r->notify, notify));
+        fputc('}', e->out);
+        is_first = false;
+    }
+    fputc(']', e->out);
 }
 
 static void envelope_json(struct examined *e, const struct envelope *v)
@@ -54,7 +105,12 @@ static void envelope_json(struct examined *e, const struct envelope *v)
             fputc(',', e->out);
         examine_put_json(e, e->out, v->recipients[i].path);
     }
-    fprintf(e->out, "],\"content_bytes\":%" PRIu64 ",\"content_in_file\":%s", v->content_bytes,
+    fputc(']', e->out);
+    wishes_json(e, v);
+    json_if_any(e, "ret", notify_return_text(v->ret));
+    json_if_any(e, "envid", v->envid);
+    fprintf(e->out, ",\"smtputf8\":%s,\"content_bytes\":%" PRIu64 ",\"content_in_file\":%s",
+            v->smtputf8 ? "true" : "false", v->content_bytes,
             v->content_in_file ? "true" : "false");
 }
 

@@ -124,6 +124,14 @@ static void put_text(struct exporting *x, FILE *file, const char *key, struct sp
     examine_put_json(&x->e, file, text);
 }
 
+static void put_text_if_any(struct exporting *x, FILE *file, const char *key, struct span text)
+{
+    if (text.len == 0)
+        return;
+    fputs(", ", file);
+    put_text(x, file, key, text);
+}
+
 static void put_recipient(struct exporting *x, FILE *file, const struct recovered_message *m,
                           uint32_t i)
 {
@@ -131,7 +139,12 @@ static void put_recipient(struct exporting *x, FILE *file, const struct recovere
     bool known = m->state.recipient_count > i;
     const struct recipient_state *r = known ? &m->state.recipients[i] : &fresh;
     fputs(i == 0 ? "\n    {" : ",\n    {", file);
-    put_text(x, file, "address", m->envelope.recipients[i].path);
+    const struct envelope_recipient *asked = &m->envelope.recipients[i];
+    char notify[NOTIFY_TEXT_MAX];
+    put_text(x, file, "address", asked->path);
+    put_text_if_any(x, file, "original", asked->original);
+    put_text_if_any(x, file, "orcpt", asked->orcpt);
+    put_text_if_any(x, file, "notify", notify_text(asked->notify, notify));
     fprintf(file, ", \"standing\": \"%s\", \"attempts\": %u", examine_standing(r->standing),
             r->attempts);
     if (known && r->standing == RECIPIENT_WAITING) {
@@ -161,8 +174,13 @@ static enum fault export_envelope(struct exporting *x, const struct recovered_me
     put_text(x, file, "client", m->envelope.client);
     fputs(",\n  ", file);
     put_text(x, file, "helo", m->envelope.helo);
-    fprintf(file, ",\n  \"body_8bitmime\": %s,\n  \"held\": %s,\n  ",
-            m->envelope.body_8bitmime ? "true" : "false", m->state.held ? "true" : "false");
+    fputs(",\n  ", file);
+    put_text(x, file, "envid", m->envelope.envid);
+    fputs(",\n  ", file);
+    put_text(x, file, "ret", notify_return_text(m->envelope.ret));
+    fprintf(file, ",\n  \"smtputf8\": %s,\n  \"body_8bitmime\": %s,\n  \"held\": %s,\n  ",
+            m->envelope.smtputf8 ? "true" : "false", m->envelope.body_8bitmime ? "true" : "false",
+            m->state.held ? "true" : "false");
     put_text(x, file, "reason", m->state.reason);
     fprintf(file, ",\n  \"version\": %u,\n  \"perhaps_sent\": %s,\n  \"recipients\": [", m->version,
             m->sending ? "true" : "false");

@@ -307,6 +307,57 @@ static void every_record_is_a_line(void **state)
     assert_true(tells("DAMAGE   to 8192\n"));
 }
 
+/* RFC 3461, and who was meant before an alias. */
+static void fill_with_wishes(void)
+{
+    struct envelope_recipient to[] = {
+        {.path = SPAN("plain@b.example")},
+        {.path = SPAN("one@b.example"),
+         .original = SPAN("list@b.example"),
+         .orcpt = SPAN("rfc822;list@b.example"),
+         .notify = NOTIFY_SUCCESS | NOTIFY_DELAY},
+    };
+    struct envelope e = {.arrival_wall_ms = 1764000000000,
+                         .reverse_path = SPAN("s@a.example"),
+                         .ret = RETURN_HEADERS,
+                         .envid = SPAN("QQ+2B1"),
+                         .smtputf8 = true,
+                         .recipients = to,
+                         .recipient_count = 2,
+                         .content_bytes = 1};
+    struct buffer b;
+    buffer_init(&b, 4096);
+    assert_true(envelope_encode(&e, &b) && buffer_put_u8(&b, 'x'));
+    struct segment *s = files_segment(1);
+    files_add(s, RECORD_ACCEPTED, an_id(1), 0, buffer_span(&b));
+    files_sync(s);
+    segment_close(s);
+    buffer_fini(&b);
+}
+
+static void what_was_asked_for_is_told(void **state)
+{
+    char text[4096];
+    (void)state;
+    fill_with_wishes();
+    assert_int_equal(dumped(EXAMINE_TEXT), FAULT_NONE);
+    assert_true(tells("to=<plain@b.example>,<one@b.example>(for list@b.example) "
+                      "NOTIFY=SUCCESS,DELAY ORCPT=rfc822;list@b.example RET=HDRS ENVID=QQ+2B1 "
+                      "SMTPUTF8 content=1\n"));
+    assert_int_equal(dumped(EXAMINE_JSON), FAULT_NONE);
+    assert_true(tells("\"wishes\":[{\"recipient\":1,\"original\":\"list@b.example\","
+                      "\"orcpt\":\"rfc822;list@b.example\",\"notify\":\"SUCCESS,DELAY\"}],"
+                      "\"ret\":\"HDRS\",\"envid\":\"QQ+2B1\",\"smtputf8\":true"));
+    assert_int_equal(exported(), FAULT_NONE);
+    assert_true(exported_text(1, "envelope", text, sizeof text));
+    assert_non_null(strstr(text, "\"envid\": \"QQ+2B1\",\n  \"ret\": \"HDRS\",\n  "
+                                 "\"smtputf8\": true"));
+    assert_non_null(strstr(text, "{\"address\": \"plain@b.example\", \"standing\""));
+    assert_non_null(strstr(text, "{\"address\": \"one@b.example\", \"original\": "
+                                 "\"list@b.example\", \"orcpt\": \"rfc822;list@b.example\", "
+                                 "\"notify\": \"SUCCESS,DELAY\", \"standing\""));
+}
+
 static void living_messages_are_exported_whole(void **state)
 {
     (void)state;
@@ -359,6 +410,7 @@ int main(void)
         IN_A_DIRECTORY(the_lock_is_not_kept),
         IN_A_DIRECTORY(every_record_is_a_line),
         IN_A_DIRECTORY(living_messages_are_exported_whole),
+        IN_A_DIRECTORY(what_was_asked_for_is_told),
         IN_A_DIRECTORY(what_cannot_be_exported_is_told_and_the_rest_goes_on),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
