@@ -75,6 +75,10 @@ struct settings {
     uint32_t deliver_dot_timeout_ms;   /* 4.5.3.2.6: for the reply to the final dot */
     uint32_t deliver_quit_timeout_ms;
 
+    /* agent */
+    const char *agent_user; /* for users without a uid; NULL: none */
+    uint32_t agent_command_time_ms;
+
     /* limits: of what comes in */
     uint64_t message_bytes_max;
     uint32_t recipients_max; /* of one message */
