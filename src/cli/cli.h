@@ -7,6 +7,7 @@
 #ifndef CLI_CLI_H
 #define CLI_CLI_H
 
+#include "base/buffer.h"
 #include "config/settings.h"
 #include "os/world.h"
 
@@ -35,6 +36,9 @@ int cli_main(struct world *w, int argc, char **argv);
 /* Shared by commands: the settings of c->config, or NULL after every error was said; *code_out is
    then the exit code. */
 const struct settings *cli_settings(const struct cli *c, int *code_out);
+/* The path of the control socket, ended by NUL, also when the configuration has errors. False: it
+   was said why not. */
+bool cli_control(const struct cli *c, struct buffer *out);
 /* Says how the command is used; EX_USAGE. */
 int cli_usage(const struct cli *c, const char *wrong);
 

@@ -12,6 +12,8 @@
 
 #include "ipc/control.h"
 
+#define PATH_BYTES_MAX 4096
+
 static int connect_to(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -78,22 +80,26 @@ int client_ask(struct cli *c, const char *const *words, size_t count,
                void (*on_row)(struct cli *c, const char *line, json_t *row))
 {
     int code;
-    const struct settings *settings = cli_settings(c, &code);
-    if (settings == NULL)
-        return code;
-    int s = connect_to(settings->control);
+    struct buffer control;
+    buffer_init(&control, PATH_BYTES_MAX);
+    if (!cli_control(c, &control)) {
+        buffer_fini(&control);
+        return EX_CONFIG;
+    }
+    const char *path = (const char *)control.data;
+    int s = connect_to(path);
     FILE *answer = NULL;
     if (s >= 0 && send_request(s, words, count))
         answer = fdopen(s, "re");
     if (answer == NULL) {
-        fprintf(stderr, "postrider: cannot reach the server at %s: %s; is it running?\n",
-                settings->control, strerror(errno));
+        fprintf(stderr, "postrider: cannot reach the server at %s: %s; is it running?\n", path,
+                strerror(errno));
         if (s >= 0)
             close(s);
-        settings_release(settings);
+        buffer_fini(&control);
         return EX_UNAVAILABLE;
     }
-    settings_release(settings);
+    buffer_fini(&control);
     char *line = NULL;
     size_t capacity = 0;
     ssize_t len;

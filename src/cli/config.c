@@ -53,6 +53,15 @@ const struct settings *cli_settings(const struct cli *c, int *code_out)
     return settings;
 }
 
+bool cli_control(const struct cli *c, struct buffer *out)
+{
+    size_t len = 0;
+    uint8_t *text = read_file(c->config, &len);
+    bool ok = text != NULL && config_control(span_of(text, len), out) && buffer_put_u8(out, 0);
+    free(text);
+    return ok;
+}
+
 int cli_config_check(struct cli *c)
 {
     int code;

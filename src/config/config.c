@@ -33,3 +33,22 @@ enum fault config_parse(struct span text, const char *file_name, struct buffer *
     *settings_out = s;
     return FAULT_NONE;
 }
+
+bool config_control(struct span text, struct buffer *out)
+{
+    struct report report;
+    struct parser parser;
+    struct buffer unread;
+    struct settings *s = settings_default("");
+    if (s == NULL || text.len > CONFIG_BYTES_MAX) {
+        settings_release(s);
+        return false;
+    }
+    buffer_init(&unread, 0);
+    report_init(&report, text, "", &unread);
+    bool fits =
+        parser_run(&parser, text, &report, s) == FAULT_NONE && buffer_put_text(out, s->control);
+    settings_release(s);
+    buffer_fini(&unread);
+    return fits;
+}

@@ -29,6 +29,10 @@
 must_use enum fault config_parse(struct span text, const char *file_name, struct buffer *errors_out,
                                  struct settings **settings_out);
 
+/* What `text` says of the option 'control', or its default, also when other things in it are wrong:
+   a server that runs is still to be reached. False: `out` is full. */
+bool config_control(struct span text, struct buffer *out);
+
 /* Text that config_parse reads as the same settings: the options that differ from their defaults,
    or all. False: `out` is full. */
 bool config_show(const struct settings *s, bool all, struct buffer *out);

@@ -19,7 +19,8 @@ struct control {
     struct list connections;
     uint32_t connection_count;
     struct letter *stop;
-    struct ended *_Atomic reload; /* what came of one; NULL: nothing new */
+    const struct settings *settings; /* a reference */
+    struct ended *_Atomic reload;    /* what came of one; NULL: nothing new */
 };
 
 /* What came of a reload. */
@@ -306,7 +307,8 @@ static void on_operated(struct connection *c)
     } else if (o->operation == OPERATE_COUNT) {
         bool ok = buffer_put_text(out, "{\"queue\":") && put_counts(out, &o->counts);
         if (ok && c->is_status)
-            ok = buffer_put_text(out, ",\"engine\":") && engine_status(c->control->engine, out);
+            ok = buffer_put_text(out, ",\"engine\":") &&
+                 engine_status(c->control->engine, c->control->settings->hostname, out);
         if (ok && buffer_put_text(out, "}\n"))
             finish(c, CONTROL_OK, "");
         else
@@ -555,6 +557,13 @@ static void on_stop(struct control *control, struct letter *letter)
     list_each(node, &control->connections) hang_up(container_of(node, struct connection, node));
 }
 
+static void on_renew(struct control *control, struct control_renewal *renewal)
+{
+    settings_release(control->settings);
+    control->settings = settings_retain(renewal->settings);
+    letter_answer(control->actor, &renewal->letter);
+}
+
 static void on_letter(void *self, struct letter *letter)
 {
     struct control *control = self;
@@ -562,6 +571,8 @@ static void on_letter(void *self, struct letter *letter)
         on_back(control, letter);
     else if (letter->type == LETTER_STOP)
         on_stop(control, letter);
+    else if (letter->type == LETTER_RENEW)
+        on_renew(control, container_of(letter, struct control_renewal, letter));
     else
         letter_answer(control->actor, letter); /* PING */
 }
@@ -587,6 +598,7 @@ enum fault control_new(struct world *w, struct engine *e, int descriptor, struct
     if (control == NULL)
         return FAULT_NO_MEMORY;
     control->engine = e;
+    control->settings = settings_retain(e->options.source.settings);
     list_init(&control->connections);
     enum fault fault = actor_new(w, &role, control, 0, log, &control->actor);
     if (fault == FAULT_NONE)
@@ -613,6 +625,7 @@ void control_free(struct control *c)
     if (c->listener != NULL)
         socket_close(c->listener);
     ended_free(atomic_exchange(&c->reload, NULL));
+    settings_release(c->settings);
     actor_free(c->actor);
     free(c);
 }

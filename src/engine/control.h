@@ -19,6 +19,13 @@
 
 struct control;
 struct engine;
+struct settings;
+
+/* RENEW: what the status speaks of from now on. */
+struct control_renewal {
+    struct letter letter;
+    const struct settings *settings; /* the asker's until the answer */
+};
 
 /* descriptor: a listening Unix socket. */
 must_use enum fault control_new(struct world *w, struct engine *e, int descriptor, struct log *log,

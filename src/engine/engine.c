@@ -169,6 +169,8 @@ static enum fault make_workers(struct engine *e, const char **part_out)
             return fault;
         actors[i] = worker_actor(e->workers[i]);
     }
+    if (e->options.source.on_taken != NULL)
+        e->options.source.on_taken(e->options.source.context);
     queue_introduce(e->queue, spool_actor(e->spool), resolver_actor(e->resolver), actors,
                     e->worker_count);
     return FAULT_NONE;

@@ -32,6 +32,8 @@ struct generation_source {
     size_t own_count;
     /* The text of a file that the settings name; data NULL: there is none. NULL: files are read. */
     struct span (*find_file)(void *context, const char *path);
+    /* The workers have the listening sockets under descriptors of their own; may be NULL. */
+    void (*on_taken)(void *context);
     void (*on_end)(void *context); /* nobody goes by it any more; any thread; may be NULL */
     void *context;
 };
@@ -43,7 +45,7 @@ struct engine_operators {
 };
 
 struct engine_options {
-    /* Of the first generation; its settings stay as long as the engine. */
+    /* Of the first generation, with which it is made. */
     struct generation_source source;
     int control; /* a listening Unix socket, or -1 */
     struct engine_operators operators;
@@ -85,6 +87,6 @@ void engine_join(struct engine *e);             /* waits for the end of all thre
 void engine_free(struct engine *e);             /* joined, or its world is dead */
 
 /* One JSON object with all counters, for `status`; any thread. False: full. */
-bool engine_status(const struct engine *e, struct buffer *out);
+bool engine_status(const struct engine *e, const char *hostname, struct buffer *out);
 
 #endif

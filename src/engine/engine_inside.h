@@ -45,6 +45,7 @@ struct renewal {
     struct worker_renewal workers[ENGINE_WORKERS_MAX];
     struct queue_renewal queue;
     struct resolver_renewal resolver;
+    struct control_renewal control;
     uint32_t letters_out;
     bool is_queue_next;  /* it hears of it when all others have */
     bool is_oldest_over; /* its sessions have been told */

@@ -86,11 +86,19 @@ static int sorry(const char *spool, enum fault fault, const char *part, struct s
 
 /* Generations ---------------------------------------------------------------------------------- */
 
-static void end_handed(void *context)
+/* What nobody listens on any more is closed then, whoever still goes by this generation. */
+static void close_listeners(void *context)
 {
     struct handed *h = context;
     for (uint32_t i = 0; h->has_descriptors && i < h->listener_count; i++)
         close(h->listeners[i]);
+    h->has_descriptors = false;
+}
+
+static void end_handed(void *context)
+{
+    struct handed *h = context;
+    close_listeners(h);
     if (h->map.data != NULL)
         (void)munmap((void *)(uintptr_t)h->map.data, h->map.len);
     settings_release(h->settings);
@@ -153,6 +161,7 @@ static struct generation_source source_of(struct handed *h)
         .own = h->own,
         .own_count = h->own_count,
         .find_file = find_file,
+        .on_taken = close_listeners,
         .on_end = end_handed,
         .context = h,
     };
@@ -169,14 +178,14 @@ static bool take_generation(struct process *m, const int *descriptors, size_t co
         return false;
     }
     struct generation_source source = source_of(h);
-    if (engine_reload(m->engine, &source, why) != FAULT_NONE) {
-        if (why->len == 0)
-            (void)!buffer_put_text(why, "out of memory");
-        end_handed(h);
-        return false;
-    }
     h->has_descriptors = true;
-    return true;
+    if (engine_reload(m->engine, &source, why) == FAULT_NONE)
+        return true;
+    if (why->len == 0)
+        (void)!buffer_put_text(why, "out of memory");
+    h->has_descriptors = false;
+    end_handed(h);
+    return false;
 }
 
 static void on_handover(struct process *m)
@@ -343,5 +352,8 @@ int engine_process(struct world *w, struct engine_process *p)
     if (!take_signals(&m) || !become_user(p) || !follow_parent(p->parent))
         return EX_OSERR;
     struct handed *h = unpack(p, p->bundle, p->listeners, p->listener_count);
-    return h == NULL ? EX_CONFIG : make_and_run(w, &m, h);
+    if (h == NULL)
+        return EX_CONFIG;
+    h->has_descriptors = true;
+    return make_and_run(w, &m, h);
 }

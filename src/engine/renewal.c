@@ -75,6 +75,9 @@ static void next_round(struct engine *e, struct generation *g)
     r->resolver.settings = &g->resolver;
     tell_workers(e, g, false);
     send(e, resolver_actor(e->resolver), &r->resolver.letter);
+    r->control.settings = g->source.settings;
+    if (e->control != NULL)
+        send(e, control_actor(e->control), &r->control.letter);
 }
 
 void renewal_tend(struct engine *e)
@@ -102,6 +105,12 @@ static void end_round(struct engine *e)
         log_fault("fault", r->fault));
 }
 
+static void be_taken(struct generation *g)
+{
+    if (g->source.on_taken != NULL)
+        g->source.on_taken(g->source.context);
+}
+
 static void note(struct renewal *r, enum fault fault)
 {
     if (fault != FAULT_NONE)
@@ -117,6 +126,7 @@ void renewal_answered(struct engine *e)
         for (uint32_t i = 0; i < e->worker_count; i++)
             note(r, r->workers[i].fault);
         note(r, r->resolver.fault);
+        be_taken(r->alive[r->count - 1]);
         r->is_queue_next = false;
         r->queue.settings = &r->alive[r->count - 1]->queue;
         send(e, queue_actor(e->queue), &r->queue.letter);

@@ -98,14 +98,13 @@ static bool put_deliverers(const struct engine *e, struct buffer *out)
                          (unsigned long long)sum.bytes, (unsigned long long)sum.fetched);
 }
 
-bool engine_status(const struct engine *e, struct buffer *out)
+bool engine_status(const struct engine *e, const char *hostname, struct buffer *out)
 {
     return buffer_printf(out,
                          "{\"hostname\":\"%s\",\"started_ms\":%lld,\"workers\":%u,"
                          "\"generation\":%u,\"generations\":%u,",
-                         e->options.source.settings->hostname, (long long)e->started_wall_ms,
-                         e->worker_count, atomic_load(&e->generation_number),
-                         atomic_load(&e->generation_count)) &&
+                         hostname, (long long)e->started_wall_ms, e->worker_count,
+                         atomic_load(&e->generation_number), atomic_load(&e->generation_count)) &&
            put_receivers(e, out) && buffer_put_u8(out, ',') && put_deliverers(e, out) &&
            buffer_put_u8(out, ',') && put_spool(e, out) && buffer_put_u8(out, ',') &&
            put_actors(e, out) && buffer_put_u8(out, '}');
