@@ -25,12 +25,6 @@ const char *network_parse_endpoint(struct span text, uint16_t port_default,
 /* "192.0.2.0/24", "2001:db8::/32", or an address for itself alone; no bit set beyond the prefix; at
    least one bit of prefix. */
 const char *network_parse_range(struct span text, struct address_range *range_out);
-/* Where mail is handed to: a host, or for LMTP the path of a Unix socket. */
-struct next_hop {
-    struct span host; /* without brackets, or a path that begins with /; a part of the text */
-    uint16_t port;
-    bool is_lmtp;
-};
 /* "smtp:HOST", "smtp:HOST:PORT", "smtp:[::1]:25"; "lmtp:HOST:PORT", "lmtp:/path". */
 const char *network_parse_next_hop(struct span text, struct next_hop *hop_out);
 

@@ -99,3 +99,29 @@ bool settings_may_relay(const struct settings *s, struct endpoint client)
 {
     return address_ranges_contain(s->relay_from, s->relay_from_count, client);
 }
+
+uint32_t settings_listener_count(const struct settings *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->listen_count; i++)
+        count += s->listen[i]->at_count;
+    return count;
+}
+
+const struct listen_settings *settings_listener(const struct settings *s, uint32_t index,
+                                                struct endpoint *at_out)
+{
+    uint32_t i = 0;
+    while (index >= s->listen[i]->at_count)
+        index -= s->listen[i++]->at_count;
+    *at_out = s->listen[i]->at[index];
+    return s->listen[i];
+}
+
+const struct domain_settings *settings_domain(const struct settings *s, struct span name)
+{
+    for (uint32_t i = 0; i < s->domains_count; i++)
+        if (span_equal_nocase(name, span_text(s->domains[i]->name)))
+            return s->domains[i];
+    return NULL;
+}

@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/log.h"
+#include "config/table.h"
 #include "os/socket.h"
 
 /* All addresses that share the first `prefix_bits` bits. A value. */
@@ -26,6 +27,68 @@ struct address_range {
 /* Whether mail may be handed over in clear. */
 enum tls_demand { TLS_DEMAND_MAY, TLS_DEMAND_MUST, TLS_DEMAND_NEVER };
 
+/* Where mail is handed to: a host, or for LMTP the path of a Unix socket. A value. */
+struct next_hop {
+    struct span host; /* without brackets, or a path that begins with / */
+    uint16_t port;
+    bool is_lmtp;
+};
+
+enum listen_kind {
+    LISTEN_SMTP,
+    LISTEN_SUBMISSION,  /* RFC 6409 */
+    LISTEN_SUBMISSIONS, /* RFC 8314: under TLS from the first byte */
+    LISTEN_LMTP         /* RFC 2033 */
+};
+
+/* A `listen` block. */
+struct listen_settings {
+    enum listen_kind kind;
+    const struct endpoint *at; /* at least one */
+    uint32_t at_count;
+    /* Proxies that say for whom they connect (PROXY protocol); from them it is required, and from
+       nobody else it is taken. */
+    const struct address_range *proxy_from;
+    uint32_t proxy_from_count;
+};
+
+/* A `tls` block: one certificate. */
+struct tls_settings {
+    const char *certificate; /* paths of PEM files */
+    const char *key;
+};
+
+enum delivery_kind {
+    DELIVERY_MAILDIR,
+    DELIVERY_PIPE,
+    DELIVERY_DISCARD,
+    DELIVERY_LMTP,
+    DELIVERY_SMTP /* we relay for the domain */
+};
+
+/* A value of `deliver`. */
+struct delivery_target {
+    enum delivery_kind kind;
+    const char *text; /* MAILDIR: the path, PIPE: the command, with {user} and {domain} in them */
+    struct next_hop hop; /* LMTP, SMTP */
+};
+
+/* A `domain` block: a domain that is ours, or that we relay for. */
+struct domain_settings {
+    const char *name;       /* in lower case */
+    const char *users_file; /* paths; NULL: not set */
+    const char *aliases_file;
+    struct table *users; /* NULL: every user is one; or users_file was not loaded */
+    struct table *aliases;
+    const struct delivery_target *deliver; /* the first that takes it; more than one only by SMTP or
+                                              LMTP, and all by the same */
+    uint32_t deliver_count;                /* 0: there are only aliases */
+    const char *catch_all;  /* an address with a domain; NULL: unknown users are refused */
+    const char *postmaster; /* an address with a domain; NULL: as `postmaster` of all */
+    char subaddress;        /* the separator; 0: there are no subaddresses */
+    enum tls_demand tls;    /* for `deliver` over the network */
+};
+
 struct settings {
     const char *hostname;      /* of this server, in greetings, Received and DSNs */
     const char *spool;         /* folder, absolute */
@@ -33,6 +96,18 @@ struct settings {
     const char *control_group; /* whose members are administrators; NULL: none */
     const char *user;          /* whom a server started as root becomes */
     uint32_t workers;          /* 0: one for each processor */
+
+    const char *postmaster;   /* an address with a domain, for domains without; may be NULL */
+    const char *aliases_file; /* aliases of all our domains; NULL: not set */
+    struct table *aliases;    /* NULL: none, or not loaded */
+
+    /* In the order of the file. */
+    struct listen_settings **listen;
+    uint32_t listen_count;
+    struct tls_settings **certificates; /* the first is for clients that name no other */
+    uint32_t certificates_count;
+    struct domain_settings **domains;
+    uint32_t domains_count;
 
     /* listen smtp */
     const struct endpoint *listeners;
@@ -45,6 +120,9 @@ struct settings {
     /* relay */
     const struct address_range *relay_from; /* clients that may send to any domain */
     uint32_t relay_from_count;
+    const struct next_hop *relay_to; /* in the order to be tried; all by SMTP, or all by LMTP */
+    uint32_t relay_to_count;         /* 0: by MX */
+    enum tls_demand relay_tls;
     const char *next_hop_host; /* name or address without brackets, or (LMTP) the path of a socket;
                                   NULL: by MX */
     uint16_t next_hop_port;
@@ -121,6 +199,14 @@ struct settings *settings_default(const char *hostname);
 /* Another reference to the same settings, and the return of one: the last frees. NULL is let be. */
 const struct settings *settings_retain(const struct settings *s);
 void settings_release(const struct settings *s);
+
+/* All addresses that are listened at, block by block: how many, and the one of this index with its
+   block. */
+uint32_t settings_listener_count(const struct settings *s);
+const struct listen_settings *settings_listener(const struct settings *s, uint32_t index,
+                                                struct endpoint *at_out);
+/* The `domain` block of this name, in any case; NULL: it is none of ours. */
+const struct domain_settings *settings_domain(const struct settings *s, struct span name);
 
 /* The port does not matter. */
 bool address_range_contains(const struct address_range *range, struct endpoint address);
