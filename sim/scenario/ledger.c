@@ -96,6 +96,39 @@ void parcel_make(struct ledger *l, uint32_t number, uint32_t addressees, size_t 
     check(!out->full);
 }
 
+void ledger_put_mail_wishes(const struct parcel *p, struct buffer *out)
+{
+    if (p->ret != NULL)
+        (void)buffer_printf(out, " RET=%s", p->ret);
+    if (p->has_envid)
+        (void)buffer_printf(out, " ENVID=parcel+20%u", p->number);
+}
+
+void ledger_put_rcpt_wishes(const struct addressee *a, struct buffer *out)
+{
+    static const struct {
+        enum wish wish;
+        const char *name;
+    } names[] = {{WISH_NEVER, "NEVER"},
+                 {WISH_SUCCESS, "SUCCESS"},
+                 {WISH_FAILURE, "FAILURE"},
+                 {WISH_DELAY, "DELAY"}};
+    const char *before = " NOTIFY=";
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if ((a->wishes & names[i].wish) == 0)
+            continue;
+        (void)buffer_printf(out, "%s%s", before, names[i].name);
+        before = ",";
+    }
+    if (a->has_orcpt)
+        (void)buffer_printf(out, " ORCPT=rfc822;%s", a->address);
+}
+
+bool ledger_may_tell(const struct addressee *a, enum wish what)
+{
+    return ((a->wishes == 0 ? WISH_FAILURE | WISH_DELAY : a->wishes) & what) != 0;
+}
+
 /* A number after `from`, ended by `end`. */
 static bool take_number(struct span text, size_t *at, uint8_t end, uint64_t *value_out)
 {

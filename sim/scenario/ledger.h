@@ -40,8 +40,13 @@ struct notice {
     struct take *takes;
 };
 
+/* What a client wants to be told of an addressee (RFC 3461 4.1). */
+enum wish { WISH_NEVER = 1, WISH_SUCCESS = 2, WISH_FAILURE = 4, WISH_DELAY = 8 };
+
 struct addressee {
     char address[LEDGER_ADDRESS_MAX];
+    unsigned wishes; /* a set of enum wish; 0: it says nothing */
+    bool has_orcpt;  /* it says ORCPT: its own address */
     uint32_t domain;
     int rcpt_code;         /* read by the client; 0: none */
     struct take *takes;    /* the last one first */
@@ -60,6 +65,8 @@ struct parcel {
     struct buffer content;
     bool is_stranger; /* its client may not relay */
     bool by_bdat, is_8bit;
+    const char *ret;     /* RET, or NULL */
+    bool has_envid;      /* it says ENVID: its own number */
     bool is_settled;     /* its client does nothing more about it */
     bool is_whole_sent;  /* the end of its content may have reached the engine */
     int content_code;    /* read after the content; 0: none */
@@ -110,6 +117,12 @@ void parcel_make(struct ledger *l, uint32_t number, uint32_t addressees, size_t 
 /* "r3x0@d1.test" leads to its parcel and addressee. False: nothing of ours. */
 bool ledger_find(struct ledger *l, struct span address, struct parcel **parcel_out,
                  struct addressee **addressee_out);
+
+/* The parameters of MAIL and RCPT by which this is asked for (RFC 3461 4), each after a blank. */
+void ledger_put_mail_wishes(const struct parcel *p, struct buffer *out);
+void ledger_put_rcpt_wishes(const struct addressee *a, struct buffer *out);
+/* May its client be told of this about the addressee? */
+bool ledger_may_tell(const struct addressee *a, enum wish what);
 
 struct handover *ledger_handover(struct ledger *l, uint32_t host);
 void ledger_take(struct ledger *l, struct take **takes, const struct handover *h);

@@ -148,6 +148,22 @@ static void make_parcel(const struct town *t, struct ledger *l, uint32_t n, stru
     }
 }
 
+/* What it wants to be told. A client that says HELO cannot say it. */
+static void draw_wishes(struct parcel *p, struct random *r)
+{
+    static const unsigned sets[] = {
+        WISH_NEVER,   WISH_FAILURE, WISH_DELAY,
+        WISH_SUCCESS, WISH_SUCCESS, WISH_SUCCESS | WISH_FAILURE | WISH_DELAY,
+    };
+    p->ret = one_in(r, 4) ? "FULL" : one_in(r, 4) ? "HDRS" : NULL;
+    p->has_envid = one_in(r, 2);
+    for (uint32_t i = 0; i < p->addressee_count; i++) {
+        struct addressee *a = &p->addressees[i];
+        a->wishes = one_in(r, 3) ? 0 : sets[random_below(r, sizeof sets / sizeof sets[0])];
+        a->has_orcpt = one_in(r, 2);
+    }
+}
+
 /* One to each domain that takes mail. */
 static void make_last(const struct plan *plan, const struct town *t, struct ledger *l,
                       struct random *r)
@@ -167,11 +183,14 @@ void plan_parcels(const struct plan *p, const struct town *t, struct ledger *l, 
     for (uint32_t n = 0; n < p->last_first; n++)
         make_parcel(t, l, n, r);
     make_last(p, t, l, r);
+    struct random wishes = *r; /* what else happens in a seed does not depend on them */
     for (uint32_t i = 0; i < p->session_count; i++) {
         const struct session_plan *s = &p->sessions[i];
         for (uint32_t j = 0; j < s->count; j++) {
             struct parcel *parcel = &l->parcels[s->parcels[j]];
             parcel->is_stranger = s->client == p->client_count - 1;
+            if (!s->style.says_helo && one_in(&wishes, 3))
+                draw_wishes(parcel, &wishes);
             if (s->style.by_bdat && parcel->number % 3 == 0)
                 parcel->content.len -= 2;
         }

@@ -305,16 +305,25 @@ static void say_mail(struct session *s)
     p->by_bdat = s->style.by_bdat;
     for (uint32_t i = 0; i < p->addressee_count; i++)
         p->addressees[i].rcpt_code = 0;
-    bool is_8bit = p->is_8bit && !s->style.says_helo;
-    say(s, COMMAND_MAIL, is_8bit ? "MAIL FROM:<%s> BODY=8BITMIME\r\n" : "MAIL FROM:<%s>\r\n",
-        p->sender);
+    struct buffer wishes;
+    buffer_init(&wishes, 256);
+    if (p->is_8bit && !s->style.says_helo)
+        (void)buffer_put_text(&wishes, " BODY=8BITMIME");
+    ledger_put_mail_wishes(p, &wishes);
+    say(s, COMMAND_MAIL, "MAIL FROM:<%s>%.*s\r\n", p->sender, SPAN_PRINT(buffer_span(&wishes)));
+    buffer_fini(&wishes);
     s->stage = STAGE_RCPT;
 }
 
 static void say_rcpt(struct session *s)
 {
     struct parcel *p = parcel_of(s, s->message);
-    say(s, COMMAND_RCPT, "RCPT TO:<%s>\r\n", p->addressees[s->addressee].address);
+    const struct addressee *a = &p->addressees[s->addressee];
+    struct buffer wishes;
+    buffer_init(&wishes, 256);
+    ledger_put_rcpt_wishes(a, &wishes);
+    say(s, COMMAND_RCPT, "RCPT TO:<%s>%.*s\r\n", a->address, SPAN_PRINT(buffer_span(&wishes)));
+    buffer_fini(&wishes);
     if (++s->addressee == p->addressee_count)
         s->stage = s->style.by_bdat ? STAGE_CHUNKS : STAGE_DATA;
 }

@@ -2,9 +2,10 @@
  * sender: a machine with clients that hand mail to the engine: a small SMTP client of its own.
  *
  * It speaks plainly or in pipelines, by DATA or by BDAT, several messages a session, slowly, and
- * vanishes; strangers try to relay. What it hands over and what it reads goes into the ledger. A
- * message whose end has not left is tried again in another session; one whose end has left and that
- * got no answer may or may not have been taken, and is left alone. RFC 5321, 2920, 3030.
+ * vanishes; strangers try to relay. It says what it wants to be told (RFC 3461). What it hands over
+ * and what it reads goes into the ledger. A message whose end has not left is tried again in
+ * another session; one whose end has left and that got no answer may or may not have been taken,
+ * and is left alone. RFC 5321, 2920, 3030.
  */
 #ifndef SIM_SCENARIO_SENDER_H
 #define SIM_SCENARIO_SENDER_H

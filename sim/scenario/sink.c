@@ -49,7 +49,9 @@ struct conversation {
     struct buffer late;
     bool is_late, is_mute, is_over;
     bool has_mail, is_content;
+    bool offers_dsn; /* in the last reply to EHLO */
     char reverse_path[LEDGER_ADDRESS_MAX];
+    struct buffer mail_line; /* the whole command */
     char recipients[RECIPIENTS_MAX][LEDGER_ADDRESS_MAX];
     uint32_t recipient_count;
     struct buffer content;
@@ -210,13 +212,45 @@ static void on_hello(struct conversation *c, bool is_ehlo)
     else if (!h->knows_ehlo)
         (void)buffer_put_text(&text, "502 5.5.1 what\r\n");
     else
-        (void)buffer_printf(&text, "250-%s\r\n%s%s%s250 HELP\r\n", h->name,
-                            h->has_pipelining ? "250-PIPELINING\r\n" : "",
-                            h->has_size ? "250-SIZE 10000000\r\n" : "",
-                            h->has_8bitmime ? "250-8BITMIME\r\n" : "");
+        (void)buffer_printf(
+            &text, "250-%s\r\n%s%s%s%s250 HELP\r\n", h->name, h->has_dsn ? "250-DSN\r\n" : "",
+            h->has_pipelining ? "250-PIPELINING\r\n" : "",
+            h->has_size ? "250-SIZE 10000000\r\n" : "", h->has_8bitmime ? "250-8BITMIME\r\n" : "");
     (void)buffer_put_u8(&text, '\0');
-    reply(c, draw_trouble(s), (const char *)text.data);
+    enum trouble t = draw_trouble(s);
+    c->offers_dsn = is_ehlo && h->knows_ehlo && h->has_dsn && is_said(t);
+    reply(c, t, (const char *)text.data);
     buffer_fini(&text);
+}
+
+/* Does the line have what its sender has asked for, when we can do that, and else nothing of it
+   (RFC 3461 5.2.1, 5.2.2)? */
+static void check_wishes(struct conversation *c, struct span line, struct buffer *wishes)
+{
+    struct sink *s = c->sink;
+    struct span asked = buffer_span(wishes);
+    bool has = span_find(line, asked, 0) < line.len || asked.len == 0;
+    bool any = false;
+    static const char *const names[] = {" RET=", " ENVID=", " NOTIFY=", " ORCPT="};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        any = any || span_find(line, span_text(names[i]), 0) < line.len;
+    if (c->offers_dsn ? !has || any != (asked.len > 0) : any)
+        ledger_break(s->ledger, "a server was told \"%.*s\", the client had said \"%.*s\"",
+                     SPAN_PRINT(line), SPAN_PRINT(asked));
+    buffer_fini(wishes);
+}
+
+/* Now it is known which parcel it is. */
+static void check_parcel_wishes(struct conversation *c, struct span line, const struct parcel *p,
+                                const struct addressee *a)
+{
+    struct buffer wishes;
+    buffer_init(&wishes, 256);
+    ledger_put_mail_wishes(p, &wishes);
+    check_wishes(c, buffer_span(&c->mail_line), &wishes);
+    buffer_init(&wishes, 256);
+    ledger_put_rcpt_wishes(a, &wishes);
+    check_wishes(c, line, &wishes);
 }
 
 static void on_mail(struct conversation *c, struct span line)
@@ -228,6 +262,8 @@ static void on_mail(struct conversation *c, struct span line)
         ledger_break(s->ledger, "a server was told \"%.*s\"", SPAN_PRINT(line));
         return;
     }
+    buffer_reset(&c->mail_line);
+    check(buffer_put(&c->mail_line, line));
     if (t == TROUBLE_NEVER && !inspect_refused_sender(s->ledger, c->reverse_path))
         t = TROUBLE_LATER;
     c->has_mail = is_said(t);
@@ -250,6 +286,7 @@ static void on_rcpt(struct conversation *c, struct span line)
         return;
     }
     if (ledger_find(s->ledger, span_text(path), &p, &a)) {
+        check_parcel_wishes(c, line, p, a);
         enum opinion o = town_of_addressee(s->town, p, (uint32_t)(a - p->addressees));
         if (o == OPINION_NEVER && is_said(t)) {
             inspect_refused(s->ledger, path);
@@ -397,6 +434,7 @@ static void conversation_free(struct conversation *c)
     wire_free(c->wire);
     buffer_fini(&c->late);
     buffer_fini(&c->content);
+    buffer_fini(&c->mail_line);
     list_remove(&c->node);
     c->sink->count--;
     free(c);
@@ -438,6 +476,7 @@ static void on_accept(void *context, struct socket *socket, struct endpoint peer
     c->sink = s;
     buffer_init(&c->late, 4096);
     buffer_init(&c->content, CONTENT_MAX);
+    buffer_init(&c->mail_line, 4096);
     timer_init(&c->timer, on_late, c);
     struct wire_habits habits = draw_habits(s);
     c->wire = wire_adopt(s->loop, socket, &habits, &wire_events, c);
