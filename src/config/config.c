@@ -24,6 +24,8 @@ enum fault config_parse(struct span text, const char *file_name, struct buffer *
     enum fault fault = parser_run(&parser, text, &report, s);
     if (fault == FAULT_NONE && report.errors == 0)
         check_settings(s, &parser, &report);
+    if (fault == FAULT_NONE && report.errors == 0 && !settings_index_domains(s))
+        fault = FAULT_NO_MEMORY;
     if (!report_end(&report) && fault == FAULT_NONE)
         fault = FAULT_SYNTAX;
     if (fault != FAULT_NONE) {

@@ -189,28 +189,92 @@ static void parse_option(struct parser *p, enum option_id id)
 
 /* Blocks */
 
+/* The word that must follow the name: false: it is not there. */
+static bool take_fixed_argument(struct parser *p, const struct block *b)
+{
+    bool is_right =
+        p->token.kind == TOKEN_WORD && span_equal(p->token.text, span_text(b->argument));
+    if (!is_right && !p->line_damaged)
+        report_error(p->report, p->token.place, "expected '%s' after '%s'", b->argument, b->name);
+    if (is_word(p))
+        advance(p);
+    return is_right;
+}
+
+/* Another block of the kind has the same argument. */
+static bool is_taken(const struct parser *p, enum option_id id)
+{
+    enum block_id block = schema_option(id)->block;
+    uint32_t count = value_record_count(p->settings, block);
+    struct buffer own, other;
+    bool taken = false;
+    buffer_init(&own, CONFIG_WORD_BYTES_MAX);
+    buffer_init(&other, CONFIG_WORD_BYTES_MAX);
+    bool fits = value_put(value_record(p->settings, block, count - 1), id, 0, &own);
+    for (uint32_t i = 0; fits && !taken && i + 1 < count; i++) {
+        const void *record = value_record(p->settings, block, i);
+        buffer_reset(&other);
+        taken = value_count(record, id) > 0 && value_put(record, id, 0, &other) &&
+                span_equal(buffer_span(&own), buffer_span(&other));
+    }
+    buffer_fini(&own);
+    buffer_fini(&other);
+    return taken;
+}
+
+/* The word that is the value of an option. */
+static bool take_argument(struct parser *p, enum option_id id)
+{
+    const struct option *o = schema_option(id);
+    struct place place = p->token.place;
+    const char *name = schema_block(o->block)->name;
+    if (!is_word(p)) {
+        if (!p->line_damaged)
+            report_error(p->report, place, "expected %s after '%s'", value_expected(o->type), name);
+        return false;
+    }
+    uint32_t errors = p->report->errors;
+    struct span shown = report_word(p->token.text);
+    p->values[id] = 0;
+    (void)take_value(p, id);
+    if (errors == p->report->errors && p->fault == FAULT_NONE && o->need == OPTION_UNIQUE &&
+        is_taken(p, id))
+        report_error(p->report, place, "there is another '%s %.*s'", name, SPAN_PRINT(shown));
+    advance(p);
+    return errors == p->report->errors;
+}
+
 /* The name's argument and the {; false: there is no block to be read. */
 static bool open_block(struct parser *p, enum block_id id)
 {
     const struct block *b = schema_block(id);
+    enum option_id argument = schema_argument(id);
     advance(p);
-    if (b->argument != NULL) {
-        bool is_right =
-            p->token.kind == TOKEN_WORD && span_equal(p->token.text, span_text(b->argument));
-        if (!is_right && !p->line_damaged)
-            report_error(p->report, p->token.place, "expected '%s' after '%s'", b->argument,
-                         b->name);
-        if (is_word(p))
-            advance(p);
-        if (!is_right && p->token.kind != TOKEN_OPEN)
-            return false;
-    }
+    bool is_right = (b->argument == NULL || take_fixed_argument(p, b)) &&
+                    (argument == OPTION_COUNT || take_argument(p, argument));
     if (p->token.kind == TOKEN_OPEN)
         return true;
-    if (!p->line_damaged)
+    if (is_right && !p->line_damaged)
         report_error(p->report, p->token.place, "expected '{' after '%s%s%s' on its line", b->name,
                      b->argument == NULL ? "" : " ", b->argument == NULL ? "" : b->argument);
     return false;
+}
+
+/* A block with records has a new one. */
+static void begin_record(struct parser *p, enum block_id id)
+{
+    if (value_record_count(p->settings, id) >= CONFIG_LIST_MAX) {
+        report_error(p->report, p->token.place, "there are more than %u blocks '%s'",
+                     CONFIG_LIST_MAX, schema_block(id)->name);
+        stop(p);
+        return;
+    }
+    enum fault fault = value_add_record(p->settings, id);
+    if (fault != FAULT_NONE)
+        p->fault = fault;
+    for (enum option_id option = 0; option < OPTION_COUNT; option++)
+        if (schema_option(option)->block == id)
+            p->values[option] = 0;
 }
 
 /* A word at the beginning of a line that names something outside: the } before it is missing. */
@@ -248,7 +312,7 @@ static void require_in_block(struct parser *p, enum block_id id, struct place pl
 {
     for (enum option_id option = 0; option < OPTION_COUNT; option++) {
         const struct option *o = schema_option(option);
-        if (o->block == id && o->needed && p->values[option] == before[option] &&
+        if (o->block == id && o->need == OPTION_NEEDED && p->values[option] == before[option] &&
             p->options[option].line == 0 && !p->excused[option] && !p->block_damaged)
             report_error(p->report, place, "'%s' needs '%s'", schema_block(id)->name, o->name);
     }
@@ -260,16 +324,18 @@ static bool parse_block(struct parser *p, enum block_id id)
     const struct block *b = schema_block(id);
     struct place place = p->token.place;
     uint32_t before[OPTION_COUNT];
-    if (p->blocks[id].line > 0 && !b->repeated) {
+    if (p->blocks[id].line > 0 && !b->times.repeated) {
         report_error(p->report, place, "'%s' stands here a second time; the first is in line %u",
                      b->name, p->blocks[id].line);
         skip_line(p);
         return false;
     }
     p->blocks[id] = place;
+    if (b->times.has_records)
+        begin_record(p, id);
     for (enum option_id option = 0; option < OPTION_COUNT; option++) {
         before[option] = p->values[option];
-        if (b->repeated && schema_option(option)->block == id)
+        if (b->times.repeated && schema_option(option)->block == id)
             p->options[option] = (struct place){0};
     }
     if (!open_block(p, id)) {
@@ -343,8 +409,8 @@ enum fault parser_run(struct parser *p, struct span text, struct report *report,
         parse_outside(p);
     for (enum option_id id = 0; id < OPTION_COUNT; id++) {
         const struct option *o = schema_option(id);
-        if (o->block == BLOCK_TOP && o->needed && p->options[id].line == 0 && !p->excused[id] &&
-            p->words <= CONFIG_WORDS_MAX)
+        if (o->block == BLOCK_TOP && o->need == OPTION_NEEDED && p->options[id].line == 0 &&
+            !p->excused[id] && p->words <= CONFIG_WORDS_MAX)
             report_error(report, p->token.place, "'%s' is missing: expected %s", o->name,
                          value_expected(o->type));
     }

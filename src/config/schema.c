@@ -18,6 +18,11 @@
 #define FIELD_HOSTNAME   const char *
 #define FIELD_PATH       const char *
 #define FIELD_ACCOUNT    const char *
+#define FIELD_DOMAIN     const char *
+#define FIELD_TABLE      const char *
+#define FIELD_MAILBOX    const char *
+#define FIELD_SEPARATOR  char
+#define FIELD_DELIVER    const struct delivery_target *
 #define FIELD_ENDPOINTS  const struct endpoint *
 #define FIELD_RANGES     const struct address_range *
 #define FIELD_NEXT_HOP   const char *
@@ -27,20 +32,66 @@
 #define FIELD_LOG_FORMAT enum log_format
 #define FIELD_LOG_LEVEL  enum log_level
 
+/* What the options of a block are fields of. */
+#define RECORD_TOP     struct settings
+#define RECORD_LISTEN  struct settings
+#define RECORD_TLS     struct settings
+#define RECORD_DOMAIN  struct domain_settings
+#define RECORD_RELAY   struct settings
+#define RECORD_DNS     struct settings
+#define RECORD_DELIVER struct settings
+#define RECORD_LIMITS  struct settings
+#define RECORD_QUEUE   struct settings
+#define RECORD_DISK    struct settings
+#define RECORD_LOG     struct settings
+#define RECORD_AGENT   struct settings
+
 #define BLOCK(id, name, argument, times, manual)
-#define OPTION(id, block, name, type, field, need, value, least, most, manual)             \
-    _Static_assert(sizeof(name) <= NAME_MAX_BYTES, "the name is too long");                \
-    _Static_assert(__builtin_types_compatible_p(__typeof__(((struct settings *)0)->field), \
-                                                __typeof__(FIELD_##type)),                 \
+#define OPTION(id, block, name, type, field, need, value, least, most, manual)            \
+    _Static_assert(sizeof(name) <= NAME_MAX_BYTES, "the name is too long");               \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(((RECORD_##block *)0)->field), \
+                                                __typeof__(FIELD_##type)),                \
                    #field " has another type than its option");
 #include "config/option.def"
 #undef BLOCK
 #undef OPTION
 
-#define TIMES_ONCE     false
-#define TIMES_REPEATED true
-#define NEED_NEEDED    true
-#define NEED_OPTIONAL  false
+/* Where the length of a list is: behind the same name with _count. */
+#define COUNT_NUMBER(record, field)     0
+#define COUNT_PORT(record, field)       0
+#define COUNT_DURATION(record, field)   0
+#define COUNT_SIZE(record, field)       0
+#define COUNT_HOSTNAME(record, field)   0
+#define COUNT_PATH(record, field)       0
+#define COUNT_ACCOUNT(record, field)    0
+#define COUNT_DOMAIN(record, field)     0
+#define COUNT_TABLE(record, field)      0
+#define COUNT_MAILBOX(record, field)    0
+#define COUNT_SEPARATOR(record, field)  0
+#define COUNT_DELIVER(record, field)    offsetof(record, field##_count)
+#define COUNT_ENDPOINTS(record, field)  offsetof(record, field##_count)
+#define COUNT_RANGES(record, field)     offsetof(record, field##_count)
+#define COUNT_NEXT_HOP(record, field)   0
+#define COUNT_ENDPOINT(record, field)   0
+#define COUNT_SOURCES(record, field)    0
+#define COUNT_TLS(record, field)        0
+#define COUNT_LOG_FORMAT(record, field) 0
+#define COUNT_LOG_LEVEL(record, field)  0
+
+#define TIMES_ONCE        \
+    {                     \
+        .repeated = false \
+    }
+#define TIMES_REPEATED   \
+    {                    \
+        .repeated = true \
+    }
+#define TIMES_RECORDS(list)                                                                    \
+    {                                                                                          \
+        .repeated = true, .has_records = true, .list_offset = offsetof(struct settings, list), \
+        .count_offset = offsetof(struct settings, list##_count),                               \
+        .record_size = sizeof **((struct settings *)0)->list                                   \
+    }
 
 static const struct block blocks[BLOCK_COUNT] = {
 #define BLOCK(id, name, argument, times, manual) {name, argument, TIMES_##times, manual},
@@ -52,9 +103,17 @@ static const struct block blocks[BLOCK_COUNT] = {
 
 static const struct option options[OPTION_COUNT] = {
 #define BLOCK(id, name, argument, times, manual)
-#define OPTION(id, block, name, type, field, need, value, least, most, manual)               \
-    {BLOCK_##block, name, TYPE_##type, offsetof(struct settings, field), NEED_##need, value, \
-     least,         most, manual},
+#define OPTION(id, block, name, type, field, need, value, least, most, manual) \
+    {BLOCK_##block,                                                            \
+     name,                                                                     \
+     TYPE_##type,                                                              \
+     offsetof(RECORD_##block, field),                                          \
+     COUNT_##type(RECORD_##block, field),                                      \
+     OPTION_##need,                                                            \
+     value,                                                                    \
+     least,                                                                    \
+     most,                                                                     \
+     manual},
 #include "config/option.def"
 #undef BLOCK
 #undef OPTION
@@ -84,7 +143,22 @@ enum block_id schema_find_block(struct span name)
 enum option_id schema_find_option(enum block_id block, struct span name)
 {
     for (enum option_id id = 0; id < OPTION_COUNT; id++)
-        if (options[id].block == block && span_equal(name, span_text(options[id].name)))
+        if (options[id].block == block && !schema_is_argument(id) &&
+            span_equal(name, span_text(options[id].name)))
+            return id;
+    return OPTION_COUNT;
+}
+
+bool schema_is_argument(enum option_id id)
+{
+    enum option_need need = schema_option(id)->need;
+    return need == OPTION_ARGUMENT || need == OPTION_UNIQUE;
+}
+
+enum option_id schema_argument(enum block_id block)
+{
+    for (enum option_id id = 0; id < OPTION_COUNT; id++)
+        if (options[id].block == block && schema_is_argument(id))
             return id;
     return OPTION_COUNT;
 }
@@ -92,7 +166,7 @@ enum option_id schema_find_option(enum block_id block, struct span name)
 enum block_id schema_home(struct span name)
 {
     for (enum option_id id = 0; id < OPTION_COUNT; id++)
-        if (span_equal(name, span_text(options[id].name)))
+        if (!schema_is_argument(id) && span_equal(name, span_text(options[id].name)))
             return options[id].block;
     return BLOCK_COUNT;
 }
@@ -135,7 +209,7 @@ const char *schema_suggest(enum block_id block, struct span name, enum option_id
     size_t best = name.len < 3 ? name.len : name.len / 3 + 1;
     *option_out = OPTION_COUNT;
     for (enum option_id id = 0; id < OPTION_COUNT; id++) {
-        if (options[id].block != block)
+        if (options[id].block != block || schema_is_argument(id))
             continue;
         size_t wrong = distance(name, span_text(options[id].name));
         if (wrong < best) {
@@ -158,7 +232,7 @@ const char *schema_suggest(enum block_id block, struct span name, enum option_id
 bool schema_is_list(enum option_id id)
 {
     enum option_type type = schema_option(id)->type;
-    return type == TYPE_ENDPOINTS || type == TYPE_RANGES;
+    return type == TYPE_ENDPOINTS || type == TYPE_RANGES || type == TYPE_DELIVER;
 }
 
 size_t schema_values_max(enum option_id id)

@@ -34,29 +34,52 @@ enum option_type {
     TYPE_HOSTNAME,  /* const char * */
     TYPE_PATH,      /* const char * */
     TYPE_ACCOUNT,   /* const char *: the name of a user or group */
-    TYPE_ENDPOINTS, /* settings.listeners */
-    TYPE_RANGES,    /* settings.relay_from */
+    TYPE_DOMAIN,    /* const char *, in lower case */
+    TYPE_TABLE,     /* const char *: the path of a file */
+    TYPE_MAILBOX,   /* const char *: an address with a domain */
+    TYPE_SEPARATOR, /* char */
+    TYPE_DELIVER,   /* a list of struct deliver_target */
+    TYPE_ENDPOINTS, /* a list of struct endpoint */
+    TYPE_RANGES,    /* a list of struct address_range */
     TYPE_NEXT_HOP,  /* settings.next_hop_host, _port and _is_lmtp */
     TYPE_ENDPOINT,  /* struct endpoint */
     TYPE_SOURCES,   /* settings.deliver_source_ipv4 and _ipv6 */
-    TYPE_TLS,       /* settings.deliver_tls */
+    TYPE_TLS,
     TYPE_LOG_FORMAT,
     TYPE_LOG_LEVEL
+};
+
+/* How often a block may stand, and where what it says goes. */
+struct block_times {
+    bool repeated;
+    bool has_records;    /* each such block is a record of its own, in a list of struct settings */
+    size_t list_offset;  /* of the list, of pointers to the records */
+    size_t count_offset; /* of its length, uint32_t */
+    size_t record_size;
 };
 
 struct block {
     const char *name;
     const char *argument; /* the word that must follow the name, or NULL */
-    bool repeated;
+    struct block_times times;
     const char *manual;
+};
+
+/* Whether an option must be given, and where. */
+enum option_need {
+    OPTION_OPTIONAL,
+    OPTION_NEEDED,
+    OPTION_ARGUMENT, /* the word that follows the block's name */
+    OPTION_UNIQUE    /* that, and another in each such block; a text */
 };
 
 struct option {
     enum block_id block;
     const char *name;
     enum option_type type;
-    size_t offset; /* of the field in struct settings */
-    bool needed;
+    size_t offset;       /* of the field in struct settings, or in its block's record */
+    size_t count_offset; /* of a list's length, uint32_t */
+    enum option_need need;
     const char *value; /* the default, or NULL: unset */
     const char *least; /* limits, or NULL */
     const char *most;
@@ -66,9 +89,12 @@ struct option {
 const struct block *schema_block(enum block_id id);
 const struct option *schema_option(enum option_id id);
 
-/* BLOCK_COUNT or OPTION_COUNT when there is no such name (in that block). */
+/* BLOCK_COUNT or OPTION_COUNT when there is no such name (in that block). An argument has none. */
 enum block_id schema_find_block(struct span name);
 enum option_id schema_find_option(enum block_id block, struct span name);
+/* The option that the word behind the block's name is the value of, or OPTION_COUNT. */
+enum option_id schema_argument(enum block_id block);
+bool schema_is_argument(enum option_id id);
 
 /*
  * The name in `block` (among options, and blocks when it is TOP) that `name` was most likely meant

@@ -7,25 +7,18 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "base/map.h"
 #include "config/value.h"
+#include "mail/domain.h"
 
 #define SMTP_PORT  25
-#define MEMORY_MAX (2u * 1024 * 1024) /* the longest lists and texts need half of it */
+#define MEMORY_MAX (16u * 1024 * 1024) /* the longest lists and texts need half of it */
 
-/* Sets what has a default; those of the schema can only be right. */
 static bool set_defaults(struct settings *s)
 {
-    struct buffer why;
-    buffer_init(&why, 0);
-    for (enum option_id id = 0; id < OPTION_COUNT; id++) {
-        const struct option *o = schema_option(id);
-        if (o->value == NULL)
-            continue;
-        enum fault fault = value_set(s, id, span_text(o->value), &why);
-        check(fault != FAULT_SYNTAX);
-        if (fault != FAULT_NONE)
+    for (enum block_id id = 0; id < BLOCK_COUNT; id++)
+        if (!schema_block(id)->times.has_records && value_set_defaults(s, id) != FAULT_NONE)
             return false;
-    }
     return true;
 }
 
@@ -69,6 +62,11 @@ void settings_release(const struct settings *s)
     check(before > 0);
     if (before > 1)
         return;
+    for (uint32_t i = 0; i < own->domains_count; i++) {
+        table_release(own->domains[i]->users);
+        table_release(own->domains[i]->aliases);
+    }
+    table_release(own->aliases);
     arena_fini(&own->memory);
     free(own);
 }
@@ -118,10 +116,44 @@ const struct listen_settings *settings_listener(const struct settings *s, uint32
     return s->listen[i];
 }
 
+/* A slot holds the index + 1 of a domain. */
+static uint32_t *slot_of(const struct settings *s, struct span name)
+{
+    uint32_t mask = s->domain_slot_count - 1;
+    uint32_t at = (uint32_t)map_hash(name, 0) & mask;
+    while (s->domain_slots[at] != 0 &&
+           !span_equal(span_text(s->domains[s->domain_slots[at] - 1]->name), name))
+        at = (at + 1) & mask;
+    return &s->domain_slots[at];
+}
+
+bool settings_index_domains(struct settings *s)
+{
+    s->domain_slot_count = 4;
+    while (s->domain_slot_count < s->domains_count * 2)
+        s->domain_slot_count *= 2;
+    s->domain_slots = arena_alloc(&s->memory, s->domain_slot_count * sizeof s->domain_slots[0]);
+    if (s->domain_slots == NULL)
+        return false;
+    for (uint32_t i = 0; i < s->domains_count; i++)
+        *slot_of(s, span_text(s->domains[i]->name)) = i + 1;
+    return true;
+}
+
 const struct domain_settings *settings_domain(const struct settings *s, struct span name)
 {
+    uint8_t lower[DOMAIN_MAX];
+    if (name.len == 0 || name.len > sizeof lower)
+        return NULL;
+    for (size_t i = 0; i < name.len; i++)
+        lower[i] = byte_lower(name.data[i]);
+    name.data = lower;
+    if (s->domain_slots != NULL) {
+        uint32_t found = *slot_of(s, name);
+        return found == 0 ? NULL : s->domains[found - 1];
+    }
     for (uint32_t i = 0; i < s->domains_count; i++)
-        if (span_equal_nocase(name, span_text(s->domains[i]->name)))
+        if (span_equal(name, span_text(s->domains[i]->name)))
             return s->domains[i];
     return NULL;
 }

@@ -108,10 +108,12 @@ struct settings {
     uint32_t certificates_count;
     struct domain_settings **domains;
     uint32_t domains_count;
+    uint32_t *domain_slots; /* of settings_index_domains; NULL: all are looked at */
+    uint32_t domain_slot_count;
 
     /* listen smtp */
     const struct endpoint *listeners;
-    uint32_t listener_count; /* 0 is possible: `serve` then has nothing to do and refuses */
+    uint32_t listeners_count; /* 0 is possible: `serve` then has nothing to do and refuses */
 
     /* tls */
     const char *tls_certificate; /* path of a PEM file; NULL: no TLS is offered */
@@ -205,6 +207,8 @@ void settings_release(const struct settings *s);
 uint32_t settings_listener_count(const struct settings *s);
 const struct listen_settings *settings_listener(const struct settings *s, uint32_t index,
                                                 struct endpoint *at_out);
+/* When all domains are there, so that one is found in O(1). False: no memory. */
+bool settings_index_domains(struct settings *s);
 /* The `domain` block of this name, in any case; NULL: it is none of ours. */
 const struct domain_settings *settings_domain(const struct settings *s, struct span name);
 

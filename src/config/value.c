@@ -8,8 +8,14 @@
 #include "base/check.h"
 #include "config/network.h"
 #include "config/report.h"
+#include "mail/address.h"
 
-#define DNS_PORT 53
+#define DNS_PORT           53
+#define MAILBOX_ARENA_MAX  1024
+#define TEMPLATE_BYTES_MAX 1000
+#define DELIVER_FORMS                                                           \
+    "maildir:TEMPLATE, lmtp:HOST:PORT, lmtp:/PATH, smtp:HOST, smtp:HOST:PORT, " \
+    "pipe:/PROGRAM or discard"
 
 struct unit {
     const char *name;
@@ -31,6 +37,11 @@ static const struct unit plain_units[] = {{"", 1}};
 
 struct units {
     const struct unit *rows;
+    size_t count;
+};
+
+struct names {
+    const char *const *rows;
     size_t count;
 };
 
@@ -58,6 +69,16 @@ const char *value_expected(enum option_type type)
         return "a path that begins with /";
     case TYPE_ACCOUNT:
         return "the name of a user or group of this system";
+    case TYPE_DOMAIN:
+        return "a domain such as example.org";
+    case TYPE_TABLE:
+        return "file:PATH";
+    case TYPE_MAILBOX:
+        return "an address such as jane@example.org";
+    case TYPE_SEPARATOR:
+        return "one of + - _ . = # / or \"\" for none";
+    case TYPE_DELIVER:
+        return DELIVER_FORMS;
     case TYPE_ENDPOINTS:
         return "addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25";
     case TYPE_RANGES:
@@ -137,7 +158,7 @@ static uint64_t limit_of(const char *text, struct units units)
     return limit;
 }
 
-static enum fault set_amount(struct settings *s, const struct option *o, struct span word,
+static enum fault set_amount(void *record, const struct option *o, struct span word,
                              struct buffer *why)
 {
     struct units units = units_of(o->type);
@@ -150,7 +171,7 @@ static enum fault set_amount(struct settings *s, const struct option *o, struct 
                       o->name, o->least, o->most);
         return FAULT_SYNTAX;
     }
-    uint8_t *field = (uint8_t *)s + o->offset;
+    uint8_t *field = (uint8_t *)record + o->offset;
     uint16_t port = (uint16_t)amount;
     uint32_t number = (uint32_t)amount;
     if (o->type == TYPE_SIZE)
@@ -162,9 +183,9 @@ static enum fault set_amount(struct settings *s, const struct option *o, struct 
     return FAULT_NONE;
 }
 
-static uint64_t amount_of(const struct settings *s, const struct option *o)
+static uint64_t amount_of(const void *record, const struct option *o)
 {
-    const uint8_t *field = (const uint8_t *)s + o->offset;
+    const uint8_t *field = (const uint8_t *)record + o->offset;
     uint64_t amount = 0;
     uint16_t port = 0;
     uint32_t number = 0;
@@ -182,24 +203,25 @@ static uint64_t amount_of(const struct settings *s, const struct option *o)
 
 /* Texts */
 
-static enum fault set_text(struct settings *s, const struct option *o, struct span word)
+static enum fault set_text(struct settings *s, void *record, const struct option *o,
+                           struct span word)
 {
     const char *copy = arena_text(&s->memory, word);
     if (copy == NULL)
         return FAULT_NO_MEMORY;
-    memcpy((uint8_t *)s + o->offset, &copy, sizeof copy);
+    memcpy((uint8_t *)record + o->offset, &copy, sizeof copy);
     return FAULT_NONE;
 }
 
-static const char *text_of(const struct settings *s, const struct option *o)
+static const char *text_of(const void *record, const struct option *o)
 {
     const char *text = NULL;
-    memcpy(&text, (const uint8_t *)s + o->offset, sizeof text);
+    memcpy(&text, (const uint8_t *)record + o->offset, sizeof text);
     return text;
 }
 
-static enum fault set_path(struct settings *s, const struct option *o, struct span word,
-                           struct buffer *why)
+static enum fault set_path(struct settings *s, void *record, const struct option *o,
+                           struct span word, struct buffer *why)
 {
     if (word.len == 0 || word.data[0] != '/')
         return refuse_type(why, word, o->type);
@@ -207,7 +229,7 @@ static enum fault set_path(struct settings *s, const struct option *o, struct sp
         buffer_printf(why, "the path is too long: at most %s bytes", o->most);
         return FAULT_SYNTAX;
     }
-    return set_text(s, o, word);
+    return set_text(s, record, o, word);
 }
 
 static bool is_account_byte(uint8_t b, bool is_first)
@@ -217,55 +239,59 @@ static bool is_account_byte(uint8_t b, bool is_first)
 }
 
 /* As useradd takes them; a number is none. */
-static enum fault set_account(struct settings *s, const struct option *o, struct span word,
-                              struct buffer *why)
+static enum fault set_account(struct settings *s, void *record, const struct option *o,
+                              struct span word, struct buffer *why)
 {
     bool is_good = word.len > 0 && word.len <= limit_of(o->most, units_of(TYPE_NUMBER));
     for (size_t i = 0; is_good && i < word.len; i++)
         is_good = is_account_byte(word.data[i], i == 0);
-    return is_good ? set_text(s, o, word) : refuse_type(why, word, o->type);
+    return is_good ? set_text(s, record, o, word) : refuse_type(why, word, o->type);
 }
 
-/* Index of the name, or `count`. */
-static size_t find_name(const char *const *names, size_t count, struct span word)
+/* Another of the same name is looked for by the parser, which knows where it stands. */
+static enum fault set_domain(struct settings *s, void *record, const struct option *o,
+                             struct span word, struct buffer *why)
 {
-    size_t i = 0;
-    while (i < count && !span_equal(word, span_text(names[i])))
-        i++;
-    return i;
+    char lower[HOST_NAME_MAX_BYTES];
+    if (!network_is_host_name(word, true))
+        return refuse_type(why, word, o->type);
+    for (size_t i = 0; i < word.len; i++)
+        lower[i] = (char)byte_lower(word.data[i]);
+    return set_text(s, record, o, span_of(lower, word.len));
 }
 
-static enum fault set_log_format(struct settings *s, struct span word, struct buffer *why)
+static struct names names_of(enum option_type type)
 {
-    size_t count = sizeof format_names / sizeof format_names[0];
-    size_t found = find_name(format_names, count, word);
-    if (found == count)
-        return refuse_type(why, word, TYPE_LOG_FORMAT);
-    s->log_format = (enum log_format)found;
+    if (type == TYPE_TLS)
+        return (struct names){tls_names, sizeof tls_names / sizeof tls_names[0]};
+    if (type == TYPE_LOG_FORMAT)
+        return (struct names){format_names, sizeof format_names / sizeof format_names[0]};
+    return (struct names){level_names, sizeof level_names / sizeof level_names[0]};
+}
+
+/* A field that is an enum. */
+static enum fault set_name(void *record, const struct option *o, struct span word,
+                           struct buffer *why)
+{
+    struct names names = names_of(o->type);
+    unsigned found = 0;
+    while (found < names.count && !span_equal(word, span_text(names.rows[found])))
+        found++;
+    if (found == names.count)
+        return refuse_type(why, word, o->type);
+    memcpy((uint8_t *)record + o->offset, &found, sizeof found);
     return FAULT_NONE;
 }
 
-static enum fault set_tls(struct settings *s, struct span word, struct buffer *why)
+static const char *name_of(const void *record, const struct option *o)
 {
-    size_t count = sizeof tls_names / sizeof tls_names[0];
-    size_t found = find_name(tls_names, count, word);
-    if (found == count)
-        return refuse_type(why, word, TYPE_TLS);
-    s->deliver_tls = (enum tls_demand)found;
-    return FAULT_NONE;
+    unsigned value = 0;
+    memcpy(&value, (const uint8_t *)record + o->offset, sizeof value);
+    check(value < names_of(o->type).count);
+    return names_of(o->type).rows[value];
 }
 
-static enum fault set_log_level(struct settings *s, struct span word, struct buffer *why)
-{
-    size_t count = sizeof level_names / sizeof level_names[0];
-    size_t found = find_name(level_names, count, word);
-    if (found == count)
-        return refuse_type(why, word, TYPE_LOG_LEVEL);
-    s->log_level = (enum log_level)found;
-    return FAULT_NONE;
-}
-
-/* Networks */
+/* Lists */
 
 /* A list with room for one more: it moves to twice the room whenever its length is a power of two,
    so that no capacity has to be kept. NULL: no memory. */
@@ -279,36 +305,167 @@ static void *grown(struct arena *a, const void *list, uint32_t count, size_t siz
     return larger;
 }
 
-static enum fault add_listener(struct settings *s, struct span word, struct buffer *why)
+static const void *list_of(const void *record, const struct option *o, uint32_t *count_out)
 {
-    struct endpoint e = {0};
-    const char *wrong = network_parse_endpoint(word, 0, &e);
-    if (wrong != NULL)
-        return refuse(why, word, wrong);
-    for (uint32_t i = 0; i < s->listener_count; i++)
-        if (endpoint_equal(s->listeners[i], e))
-            return refuse(why, word, "this is bound already");
-    struct endpoint *list = grown(&s->memory, s->listeners, s->listener_count, sizeof e);
-    if (list == NULL)
+    const void *list = NULL;
+    memcpy(&list, (const uint8_t *)record + o->offset, sizeof list);
+    memcpy(count_out, (const uint8_t *)record + o->count_offset, sizeof *count_out);
+    return list;
+}
+
+static enum fault add_to_list(struct settings *s, void *record, const struct option *o,
+                              const void *item, size_t size)
+{
+    uint32_t count = 0;
+    const void *list = list_of(record, o, &count);
+    uint8_t *longer = grown(&s->memory, list, count, size);
+    if (longer == NULL)
         return FAULT_NO_MEMORY;
-    list[s->listener_count++] = e;
-    s->listeners = list;
+    memcpy(longer + count * size, item, size);
+    count++;
+    memcpy((uint8_t *)record + o->offset, &longer, sizeof longer);
+    memcpy((uint8_t *)record + o->count_offset, &count, sizeof count);
     return FAULT_NONE;
 }
 
-static enum fault add_range(struct settings *s, struct span word, struct buffer *why)
+/* Mail */
+
+static enum fault set_table(struct settings *s, void *record, const struct option *o,
+                            struct span word, struct buffer *why)
+{
+    if (!span_starts_with(word, SPAN("file:")) || word.len < 6 || word.data[5] != '/')
+        return refuse(why, word, "expected file:PATH, where PATH begins with /");
+    return set_path(s, record, o, span_skip(word, 5), why);
+}
+
+static enum fault set_mailbox(struct settings *s, void *record, const struct option *o,
+                              struct span word, struct buffer *why)
+{
+    struct address address;
+    struct arena arena;
+    arena_init(&arena, MAILBOX_ARENA_MAX);
+    enum fault fault = address_parse(word, 0, &arena, &address);
+    arena_fini(&arena);
+    if (fault == FAULT_NO_MEMORY)
+        return fault;
+    return fault == FAULT_NONE ? set_text(s, record, o, word) : refuse_type(why, word, o->type);
+}
+
+static enum fault set_separator(void *record, const struct option *o, struct span word,
+                                struct buffer *why)
+{
+    char separator = word.len == 1 ? (char)word.data[0] : '\0';
+    if (word.len > 1 || (word.len == 1 && strchr("+-_.=#/", separator) == NULL))
+        return refuse_type(why, word, o->type);
+    memcpy((uint8_t *)record + o->offset, &separator, 1);
+    return FAULT_NONE;
+}
+
+/* The path may hold {user} and {domain}, and {user} it must, or all would share one mailbox; no
+   step of it may lead up. NULL, or what is wrong. */
+static const char *check_template(struct span path)
+{
+    bool has_user = false;
+    if (path.len == 0 || path.data[0] != '/')
+        return "the template of a Maildir begins with /";
+    if (path.len > TEMPLATE_BYTES_MAX)
+        return "the template is too long";
+    if (span_find(path, SPAN("/../"), 0) < path.len || span_ends_with_nocase(path, SPAN("/..")))
+        return "the template may not lead through ..";
+    for (size_t i = 0; i < path.len; i++) {
+        struct span rest = span_skip(path, i);
+        bool is_user = span_starts_with(rest, SPAN("{user}"));
+        bool is_domain = span_starts_with(rest, SPAN("{domain}"));
+        has_user = has_user || is_user;
+        if (is_user || is_domain)
+            i += is_user ? sizeof "{user}" - 2 : sizeof "{domain}" - 2;
+        else if (rest.data[0] == '{' || rest.data[0] == '}')
+            return "the template may hold {user} and {domain}, and no other braces";
+    }
+    return has_user ? NULL : "without {user} all users would share one Maildir";
+}
+
+static const char *parse_deliver(struct span word, struct delivery_target *target_out,
+                                 struct span *text_out)
+{
+    *target_out = (struct delivery_target){.kind = DELIVERY_DISCARD};
+    *text_out = (struct span){NULL, 0};
+    if (span_equal(word, SPAN("discard")))
+        return NULL;
+    if (span_starts_with(word, SPAN("maildir:"))) {
+        target_out->kind = DELIVERY_MAILDIR;
+        *text_out = span_skip(word, 8);
+        return check_template(*text_out);
+    }
+    if (span_starts_with(word, SPAN("pipe:"))) {
+        target_out->kind = DELIVERY_PIPE;
+        *text_out = span_skip(word, 5);
+        return text_out->len > 1 && text_out->data[0] == '/'
+                   ? NULL
+                   : "the path of a program begins with /";
+    }
+    bool is_lmtp = span_starts_with(word, SPAN("lmtp:"));
+    if (!is_lmtp && !span_starts_with(word, SPAN("smtp:")))
+        return "expected " DELIVER_FORMS;
+    target_out->kind = is_lmtp ? DELIVERY_LMTP : DELIVERY_SMTP;
+    return network_parse_next_hop(word, &target_out->hop);
+}
+
+/* Several only of one kind, over the network. */
+static const char *check_order(const struct delivery_target *list, uint32_t count,
+                               const struct delivery_target *next)
+{
+    if (count == 0)
+        return NULL;
+    if (next->kind != DELIVERY_LMTP && next->kind != DELIVERY_SMTP)
+        return "this stands alone: only hosts may be several";
+    return next->kind == list[0].kind ? NULL : "several hosts are all of smtp: or all of lmtp:";
+}
+
+static enum fault add_deliver(struct settings *s, void *record, const struct option *o,
+                              struct span word, struct buffer *why)
+{
+    struct delivery_target target;
+    struct span text;
+    uint32_t count = 0;
+    const struct delivery_target *list = list_of(record, o, &count);
+    const char *wrong = parse_deliver(word, &target, &text);
+    if (wrong == NULL)
+        wrong = check_order(list, count, &target);
+    if (wrong != NULL)
+        return refuse(why, word, wrong);
+    target.text = text.len == 0 ? NULL : arena_text(&s->memory, text);
+    target.hop.host = arena_copy(&s->memory, target.hop.host);
+    if (s->memory.full)
+        return FAULT_NO_MEMORY;
+    return add_to_list(s, record, o, &target, sizeof target);
+}
+
+/* Networks */
+
+static enum fault add_endpoint(struct settings *s, void *record, const struct option *o,
+                               struct span word, struct buffer *why)
+{
+    struct endpoint e = {0};
+    uint32_t count = 0;
+    const struct endpoint *list = list_of(record, o, &count);
+    const char *wrong = network_parse_endpoint(word, 0, &e);
+    if (wrong != NULL)
+        return refuse(why, word, wrong);
+    for (uint32_t i = 0; i < count; i++)
+        if (endpoint_equal(list[i], e))
+            return refuse(why, word, "this is bound already");
+    return add_to_list(s, record, o, &e, sizeof e);
+}
+
+static enum fault add_range(struct settings *s, void *record, const struct option *o,
+                            struct span word, struct buffer *why)
 {
     struct address_range range = {0};
     const char *wrong = network_parse_range(word, &range);
     if (wrong != NULL)
         return refuse(why, word, wrong);
-    struct address_range *list =
-        grown(&s->memory, s->relay_from, s->relay_from_count, sizeof range);
-    if (list == NULL)
-        return FAULT_NO_MEMORY;
-    list[s->relay_from_count++] = range;
-    s->relay_from = list;
-    return FAULT_NONE;
+    return add_to_list(s, record, o, &range, sizeof range);
 }
 
 static enum fault set_next_hop(struct settings *s, const struct option *o, struct span word,
@@ -320,7 +477,7 @@ static enum fault set_next_hop(struct settings *s, const struct option *o, struc
         return refuse(why, word, wrong);
     s->next_hop_port = hop.port;
     s->next_hop_is_lmtp = hop.is_lmtp;
-    return set_text(s, o, hop.host);
+    return set_text(s, s, o, hop.host);
 }
 
 static enum fault set_server(struct settings *s, struct span word, struct buffer *why)
@@ -342,29 +499,103 @@ static enum fault set_source(struct settings *s, struct span word, struct buffer
     return FAULT_NONE;
 }
 
+/* Records */
+
+static void **records_of(const struct settings *s, const struct block_times *times,
+                         uint32_t *count_out)
+{
+    void **list = NULL;
+    memcpy(&list, (const uint8_t *)s + times->list_offset, sizeof list);
+    memcpy(count_out, (const uint8_t *)s + times->count_offset, sizeof *count_out);
+    return list;
+}
+
+uint32_t value_record_count(const struct settings *s, enum block_id id)
+{
+    const struct block_times *times = &schema_block(id)->times;
+    uint32_t count = 1;
+    if (times->has_records)
+        (void)records_of(s, times, &count);
+    return count;
+}
+
+void *value_record(const struct settings *s, enum block_id id, uint32_t index)
+{
+    const struct block_times *times = &schema_block(id)->times;
+    uint32_t count = 0;
+    if (!times->has_records)
+        return (void *)(uintptr_t)s;
+    void **list = records_of(s, times, &count);
+    check(index < count);
+    return list[index];
+}
+
+enum fault value_add_record(struct settings *s, enum block_id id)
+{
+    const struct block_times *times = &schema_block(id)->times;
+    uint32_t count = 0;
+    check(times->has_records);
+    void **list = records_of(s, times, &count);
+    void **longer = grown(&s->memory, list, count, sizeof *list);
+    void *record = arena_alloc(&s->memory, times->record_size);
+    if (longer == NULL || record == NULL)
+        return FAULT_NO_MEMORY;
+    longer[count++] = record;
+    memcpy((uint8_t *)s + times->list_offset, &longer, sizeof longer);
+    memcpy((uint8_t *)s + times->count_offset, &count, sizeof count);
+    return value_set_defaults(s, id);
+}
+
+enum fault value_set_defaults(struct settings *s, enum block_id block)
+{
+    struct buffer why;
+    enum fault fault = FAULT_NONE;
+    buffer_init(&why, 0);
+    for (enum option_id id = 0; id < OPTION_COUNT && fault == FAULT_NONE; id++) {
+        const struct option *o = schema_option(id);
+        if (o->block == block && o->value != NULL)
+            fault = value_set(s, id, span_text(o->value), &why);
+        check(fault != FAULT_SYNTAX); /* those of the schema can only be right */
+    }
+    return fault;
+}
+
 /* All types */
 
 enum fault value_set(struct settings *s, enum option_id id, struct span word, struct buffer *why)
 {
     const struct option *o = schema_option(id);
+    uint32_t count = value_record_count(s, o->block);
+    check(count > 0);
+    void *record = value_record(s, o->block, count - 1);
     switch (o->type) {
     case TYPE_NUMBER:
     case TYPE_PORT:
     case TYPE_DURATION:
     case TYPE_SIZE:
-        return set_amount(s, o, word, why);
+        return set_amount(record, o, word, why);
     case TYPE_HOSTNAME:
         if (!network_is_host_name(word, false))
             return refuse_type(why, word, o->type);
-        return set_text(s, o, word);
+        return set_text(s, record, o, word);
     case TYPE_PATH:
-        return set_path(s, o, word, why);
+        return set_path(s, record, o, word, why);
     case TYPE_ACCOUNT:
-        return set_account(s, o, word, why);
+        return set_account(s, record, o, word, why);
+    case TYPE_DOMAIN:
+        return set_domain(s, record, o, word, why);
+    case TYPE_TABLE:
+        return set_table(s, record, o, word, why);
+    case TYPE_MAILBOX:
+        return set_mailbox(s, record, o, word, why);
+    case TYPE_SEPARATOR:
+        return set_separator(record, o, word, why);
+    case TYPE_DELIVER:
+        return add_deliver(s, record, o, word, why);
     case TYPE_ENDPOINTS:
-        return add_listener(s, word, why);
+        return add_endpoint(s, record, o, word, why);
     case TYPE_RANGES:
-        return add_range(s, word, why);
+        return add_range(s, record, o, word, why);
     case TYPE_NEXT_HOP:
         return set_next_hop(s, o, word, why);
     case TYPE_ENDPOINT:
@@ -372,28 +603,32 @@ enum fault value_set(struct settings *s, enum option_id id, struct span word, st
     case TYPE_SOURCES:
         return set_source(s, word, why);
     case TYPE_TLS:
-        return set_tls(s, word, why);
     case TYPE_LOG_FORMAT:
-        return set_log_format(s, word, why);
     case TYPE_LOG_LEVEL:
-        return set_log_level(s, word, why);
+        return set_name(record, o, word, why);
     }
     return FAULT_UNKNOWN;
 }
 
-size_t value_count(const struct settings *s, enum option_id id)
+size_t value_count(const void *record, enum option_id id)
 {
     const struct option *o = schema_option(id);
+    const struct settings *s = record; /* of the types that stand in no record */
+    uint32_t count = 0;
     switch (o->type) {
     case TYPE_HOSTNAME:
     case TYPE_PATH:
     case TYPE_ACCOUNT:
+    case TYPE_DOMAIN:
+    case TYPE_TABLE:
+    case TYPE_MAILBOX:
     case TYPE_NEXT_HOP:
-        return text_of(s, o) != NULL ? 1 : 0;
+        return text_of(record, o) != NULL ? 1 : 0;
+    case TYPE_DELIVER:
     case TYPE_ENDPOINTS:
-        return s->listener_count;
     case TYPE_RANGES:
-        return s->relay_from_count;
+        (void)list_of(record, o, &count);
+        return count;
     case TYPE_ENDPOINT:
         return s->dns_server.family != 0 ? 1 : 0;
     case TYPE_SOURCES:
@@ -403,12 +638,36 @@ size_t value_count(const struct settings *s, enum option_id id)
     case TYPE_PORT:
     case TYPE_DURATION:
     case TYPE_SIZE:
+    case TYPE_SEPARATOR:
     case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:
         return 1;
     }
     return 0;
+}
+
+static bool put_separator(const void *record, const struct option *o, struct buffer *out)
+{
+    char separator = '\0';
+    memcpy(&separator, (const uint8_t *)record + o->offset, 1);
+    return separator == '\0' || buffer_put_u8(out, (uint8_t)separator);
+}
+
+static bool put_deliver(struct buffer *out, const struct delivery_target *target)
+{
+    switch (target->kind) {
+    case DELIVERY_MAILDIR:
+        return buffer_printf(out, "maildir:%s", target->text);
+    case DELIVERY_PIPE:
+        return buffer_printf(out, "pipe:%s", target->text);
+    case DELIVERY_DISCARD:
+        return buffer_put_text(out, "discard");
+    case DELIVERY_LMTP:
+    case DELIVERY_SMTP:
+        return network_put_next_hop(out, &target->hop);
+    }
+    return false;
 }
 
 static bool put_next_hop(const struct settings *s, struct buffer *out)
@@ -419,25 +678,41 @@ static bool put_next_hop(const struct settings *s, struct buffer *out)
     return network_put_next_hop(out, &hop);
 }
 
-bool value_put(const struct settings *s, enum option_id id, size_t index, struct buffer *out)
+bool value_put(const void *record, enum option_id id, size_t index, struct buffer *out)
 {
     const struct option *o = schema_option(id);
+    const struct settings *s = record; /* of the types that stand in no record */
     char text[ENDPOINT_TEXT_MAX];
-    check(index < value_count(s, id));
+    uint32_t count = 0;
+    check(index < value_count(record, id));
     switch (o->type) {
     case TYPE_NUMBER:
     case TYPE_PORT:
     case TYPE_DURATION:
     case TYPE_SIZE:
-        return put_amount(out, amount_of(s, o), units_of(o->type));
+        return put_amount(out, amount_of(record, o), units_of(o->type));
     case TYPE_HOSTNAME:
     case TYPE_PATH:
     case TYPE_ACCOUNT:
-        return buffer_put_text(out, text_of(s, o));
-    case TYPE_ENDPOINTS:
-        return buffer_put(out, endpoint_format(s->listeners[index], text));
-    case TYPE_RANGES:
-        return network_put_range(out, &s->relay_from[index]);
+    case TYPE_DOMAIN:
+    case TYPE_MAILBOX:
+        return buffer_put_text(out, text_of(record, o));
+    case TYPE_TABLE:
+        return buffer_printf(out, "file:%s", text_of(record, o));
+    case TYPE_SEPARATOR:
+        return put_separator(record, o, out);
+    case TYPE_DELIVER: {
+        const struct delivery_target *list = list_of(record, o, &count);
+        return put_deliver(out, &list[index]);
+    }
+    case TYPE_ENDPOINTS: {
+        const struct endpoint *list = list_of(record, o, &count);
+        return buffer_put(out, endpoint_format(list[index], text));
+    }
+    case TYPE_RANGES: {
+        const struct address_range *list = list_of(record, o, &count);
+        return network_put_range(out, &list[index]);
+    }
     case TYPE_NEXT_HOP:
         return put_next_hop(s, out);
     case TYPE_ENDPOINT:
@@ -448,11 +723,9 @@ bool value_put(const struct settings *s, enum option_id id, size_t index, struct
                                                       : s->deliver_source_ipv6,
                                                   text));
     case TYPE_TLS:
-        return buffer_put_text(out, tls_names[s->deliver_tls]);
     case TYPE_LOG_FORMAT:
-        return buffer_put_text(out, format_names[s->log_format]);
     case TYPE_LOG_LEVEL:
-        return buffer_put_text(out, level_names[s->log_level]);
+        return buffer_put_text(out, name_of(record, o));
     }
     return false;
 }

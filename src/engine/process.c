@@ -113,7 +113,7 @@ static bool is_any(struct endpoint e)
 
 static void find_own(struct handed *h)
 {
-    for (uint32_t i = 0; i < h->settings->listener_count && h->own_count < OWN_MAX; i++) {
+    for (uint32_t i = 0; i < h->settings->listeners_count && h->own_count < OWN_MAX; i++) {
         struct endpoint e = h->settings->listeners[i];
         e.port = 0;
         if (is_any(e))
@@ -140,7 +140,7 @@ static struct handed *unpack(const struct engine_process *p, int bundle, const i
     if (h == NULL)
         return NULL;
     h->settings = rehearsal_settings(bundle, p->path, &h->map);
-    if (h->settings == NULL || count != h->settings->listener_count ||
+    if (h->settings == NULL || count != h->settings->listeners_count ||
         count > CONFIG_LISTENERS_MAX) {
         end_handed(h);
         return NULL;

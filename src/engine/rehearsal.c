@@ -145,7 +145,7 @@ static bool check_certificate(struct stage *s)
 
 static bool has_something_to_serve(struct stage *s)
 {
-    if (s->settings->listener_count > 0)
+    if (s->settings->listeners_count > 0)
         return true;
     (void)!buffer_printf(&s->text, "%s has no 'listen smtp' block: there is nothing to serve\n",
                          s->rehearsal->path);
@@ -164,8 +164,8 @@ static void tell_parent_what_to_open(struct stage *s)
     r->log_format = from->log_format;
     r->log_level = from->log_level;
     r->descriptors = from->sessions_max + DESCRIPTORS_REST;
-    r->listener_count = from->listener_count;
-    for (uint32_t i = 0; i < from->listener_count && i < CONFIG_LISTENERS_MAX; i++)
+    r->listener_count = from->listeners_count;
+    for (uint32_t i = 0; i < from->listeners_count && i < CONFIG_LISTENERS_MAX; i++)
         r->listeners[i] = from->listeners[i];
 }
 

@@ -66,7 +66,7 @@ static void reads_every_option(void **state)
     assert_string_equal(s->user, "mail");
     assert_string_equal(s->log_file, "/var/log/postrider.log");
     assert_int_equal(s->workers, 4);
-    assert_int_equal(s->listener_count, 4);
+    assert_int_equal(s->listeners_count, 4);
     expect_span(endpoint_format(s->listeners[1], shown), SPAN("[::]:25"));
     expect_span(endpoint_format(s->listeners[3], shown), SPAN("[2001:db8::1]:25"));
     assert_int_equal(s->relay_from_count, 3);
@@ -257,6 +257,38 @@ static const struct bad bads[] = {
     {"limits { memory 32M }", "f:2:10: 'queue fresh-memory' is larger than 'limits memory'"},
     {"disk { segment 16385K }", "f:2:8: 'segment' must be in whole M"},
     {"disk { size 1 }", "f:2:8: 'size' has no room for 8 segments"},
+    {"domain { }", "f:2:8: expected a domain such as example.org after 'domain'"},
+    {"domain a..b { }", "f:2:8: 'a..b': expected a domain"},
+    {"domain a.test", "f:2:14: expected '{' after 'domain'"},
+    {"domain a.test b.test { }", "f:2:15: expected '{' after 'domain'"},
+    {"domain a.test { }\ndomain b.test { }\ndomain A.Test { }",
+     "f:4:8: there is another 'domain A.Test'"},
+    {"domain a.test { NAME b.test }", "f:2:17: unknown option 'NAME' in domain"},
+    {"domain a.test { usrs file:/a }", "f:2:17: unknown option 'usrs' in domain; did you mean"},
+    {"domain a.test { users /a }", "f:2:23: '/a': expected file:PATH"},
+    {"domain a.test { users file:a }", "f:2:23: 'file:a': expected file:PATH"},
+    {"domain a.test { users file:/a users file:/b }", "f:2:31: 'users' stands here a second time"},
+    {"domain a.test { subaddress ++ }", "f:2:28: '++': expected one of"},
+    {"domain a.test { subaddress @ }", "f:2:28: '@': expected one of"},
+    {"domain a.test { subaddress a }", "f:2:28: 'a': expected one of"},
+    {"domain a.test { catch-all a }", "f:2:27: 'a': expected an address"},
+    {"domain a.test { catch-all <a@b> }", "f:2:27: '<a@b>': expected an address"},
+    {"domain a.test { postmaster \"\" }", "f:2:28: '': expected an address"},
+    {"domain a.test { deliver mbox:/a }", "f:2:25: 'mbox:/a': expected maildir:TEMPLATE"},
+    {"domain a.test { deliver maildir:{user} }", "f:2:25: 'maildir:{user}': the template of a"},
+    {"domain a.test { deliver maildir:/a/b }", "f:2:25: 'maildir:/a/b': without {user} all"},
+    {"domain a.test { deliver maildir:/{domain} }", "f:2:25: 'maildir:/{domain}': without {user}"},
+    {"domain a.test { deliver maildir:/a/{usr} }", "f:2:25: 'maildir:/a/{usr}': the template may"},
+    {"domain a.test { deliver maildir:/{user}/../b }", "f:2:25: 'maildir:/{user}/../b': the"},
+    {"domain a.test { deliver maildir:/{user}/.. }", "f:2:25: 'maildir:/{user}/..': the"},
+    {"domain a.test { deliver pipe:cat }", "f:2:25: 'pipe:cat': the path of a program"},
+    {"domain a.test { deliver smtp:/run/x }", "f:2:25: 'smtp:/run/x': expected smtp:HOST"},
+    {"domain a.test { deliver lmtp:a }", "f:2:25: 'lmtp:a': "},
+    {"domain a.test { deliver smtp:a lmtp:/b }", "f:2:32: 'lmtp:/b': several hosts are all of"},
+    {"domain a.test { deliver smtp:a discard }", "f:2:32: 'discard': this stands alone"},
+    {"domain a.test { deliver discard discard }", "f:2:33: 'discard': this stands alone"},
+    {"domain a.test { tls no }", "f:2:21: 'no': expected may, must or never"},
+    {"postmaster root", "f:2:12: 'root': expected an address"},
     {"user 0", "f:2:6: '0': expected the name of a user or group"},
     {"user \"\"", "f:2:6: '': expected the name of a user or group"},
     {"user ro:ot", "f:2:6: 'ro:ot': expected the name of a user or group"},
@@ -342,6 +374,42 @@ static void one_mistake_is_one_error(void **state)
         assert_int_equal(count, 1);
         buffer_fini(&errors);
     }
+}
+
+/* Each block is a record with defaults of its own. */
+static void reads_domains(void **state)
+{
+    (void)state;
+    struct settings *s = good(SPAN("hostname mx.test\npostmaster root@a.test\n"
+                                   "domain A.Test {\n"
+                                   "    users file:/u aliases file:/al\n"
+                                   "    deliver maildir:/m/{domain}/{user}\n"
+                                   "    catch-all x@b.test subaddress \"\" tls must\n"
+                                   "}\n"
+                                   "domain b.test { deliver smtp:c smtp:[::1]:26 }\n"
+                                   "domain c.test { }\n"));
+    assert_int_equal(s->domains_count, 3);
+    const struct domain_settings *d = settings_domain(s, SPAN("a.TEST"));
+    assert_ptr_equal(d, s->domains[0]);
+    assert_string_equal(d->name, "a.test");
+    assert_string_equal(d->users_file, "/u");
+    assert_int_equal(d->deliver_count, 1);
+    assert_int_equal(d->deliver[0].kind, DELIVERY_MAILDIR);
+    assert_string_equal(d->deliver[0].text, "/m/{domain}/{user}");
+    assert_int_equal(d->subaddress, 0);
+    assert_int_equal(d->tls, TLS_DEMAND_MUST);
+    d = settings_domain(s, SPAN("b.test"));
+    assert_int_equal(d->deliver_count, 2);
+    expect_span(d->deliver[1].hop.host, SPAN("::1"));
+    assert_int_equal(d->deliver[1].hop.port, 26);
+    assert_int_equal(d->subaddress, '+');
+    assert_null(d->users_file);
+    assert_int_equal(d->tls, TLS_DEMAND_MAY);
+    assert_int_equal(settings_domain(s, SPAN("c.test"))->deliver_count, 0);
+    assert_null(settings_domain(s, SPAN("d.test")));
+    assert_null(settings_domain(s, SPAN("")));
+    assert_string_equal(s->postmaster, "root@a.test");
+    settings_release(s);
 }
 
 static void expect_round_trip(const struct settings *s, bool all)
@@ -559,6 +627,7 @@ int main(void)
         cmocka_unit_test(reads_every_option),
         cmocka_unit_test(accepts),
         cmocka_unit_test(reads_the_configurations_of_the_tests),
+        cmocka_unit_test(reads_domains),
         cmocka_unit_test(shows_where_and_why),
         cmocka_unit_test(refuses),
         cmocka_unit_test(one_mistake_is_one_error),
