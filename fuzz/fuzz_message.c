@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    struct message m;
+    struct ipc_message m;
     struct buffer again;
     if (message_decode(span_of(data, size), &m) != FAULT_NONE)
         return 0;

@@ -24,7 +24,7 @@ struct agent {
 struct caller {
     struct list node; /* in agent.callers */
     struct agent *agent;
-    struct channel channel;
+    struct ipc_channel channel;
     uint32_t request_count;
     struct list requests;
 };
@@ -44,7 +44,7 @@ struct request {
 struct hand {
     struct list node; /* in agent.hands */
     struct agent *agent;
-    struct channel channel;
+    struct ipc_channel channel;
     struct identity who;
     int64_t pid;
     struct request *request; /* NULL: idle */
@@ -98,8 +98,8 @@ static void count_end(struct agent *a, enum message_end end)
 /* A caller that does not read its answers has stopped, or never meant to. May free the caller. */
 static void tell(struct caller *c, uint32_t number, enum message_end end, struct span text)
 {
-    struct message m = {.type = MESSAGE_TYPE_OUTCOME,
-                        .outcome = {.number = number, .end = (uint8_t)end, .text = text}};
+    struct ipc_message m = {.type = MESSAGE_TYPE_OUTCOME,
+                            .outcome = {.number = number, .end = (uint8_t)end, .text = text}};
     count_end(c->agent, end);
     if (channel_send(&c->channel, &m, NULL) != FAULT_NONE)
         caller_free(c);
@@ -148,7 +148,7 @@ static void hand_fail(struct hand *h, enum fault fault)
         conclude_for(r, fault);
 }
 
-static void on_hand_message(void *context, const struct message *m, struct enclosure *enclosed)
+static void on_hand_message(void *context, const struct ipc_message *m, struct enclosure *enclosed)
 {
     struct hand *h = context;
     struct agent *a = h->agent;
@@ -203,7 +203,7 @@ static int64_t time_ms(const struct request *r)
 
 static void give(struct hand *h, struct request *r)
 {
-    struct message m = {.type = MESSAGE_TYPE_PUT, .put = r->put};
+    struct ipc_message m = {.type = MESSAGE_TYPE_PUT, .put = r->put};
     check(h->request == NULL);
     if (!list_empty(&r->node))
         h->agent->counters.waiting--;
@@ -366,7 +366,8 @@ static void take_request(struct agent *a, struct request *r, const struct messag
     }
 }
 
-static void on_caller_message(void *context, const struct message *m, struct enclosure *enclosed)
+static void on_caller_message(void *context, const struct ipc_message *m,
+                              struct enclosure *enclosed)
 {
     struct caller *c = context;
     if (c->request_count >= AGENT_REQUESTS_MAX || c->agent->is_stopping) {
@@ -408,8 +409,8 @@ static void on_offer(void *context, struct packet_end *end)
     channel_adopt(&c->channel, end);
     list_append(&a->callers, &c->node);
     a->counters.callers++;
-    struct message welcome = {.type = MESSAGE_TYPE_WELCOME,
-                              .welcome = {.requests_max = AGENT_REQUESTS_MAX}};
+    struct ipc_message welcome = {.type = MESSAGE_TYPE_WELCOME,
+                                  .welcome = {.requests_max = AGENT_REQUESTS_MAX}};
     if (channel_send(&c->channel, &welcome, NULL) != FAULT_NONE)
         caller_free(c);
 }

@@ -37,7 +37,7 @@ struct agent_house {
     enum fault (*find)(void *context, const struct message_deliver *m, struct arena *arena,
                        struct message_put *put, struct identity *who_out);
     /* Starts a process that becomes `who` and opens `c`, which is initialised, to it. */
-    enum fault (*start_hand)(void *context, struct identity who, struct channel *c,
+    enum fault (*start_hand)(void *context, struct identity who, struct ipc_channel *c,
                              int64_t *pid_out);
     void (*kill_hand)(void *context, int64_t pid); /* it may be dead already */
 };

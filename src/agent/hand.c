@@ -14,7 +14,7 @@
 #include "ipc/channel.h"
 
 struct hand {
-    struct channel channel;
+    struct ipc_channel channel;
     const char *hostname;
     uint32_t attempts;
     bool is_over;
@@ -35,12 +35,12 @@ static struct agent_result do_put(struct hand *h, const struct message_put *put,
 }
 
 /* Its answer finds room always: there is one at a time. */
-static void on_message(void *context, const struct message *m, struct enclosure *enclosed)
+static void on_message(void *context, const struct ipc_message *m, struct enclosure *enclosed)
 {
     struct hand *h = context;
     struct agent_result r = do_put(h, &m->put, enclosed);
     enclosure_close(enclosed);
-    struct message done = {
+    struct ipc_message done = {
         .type = MESSAGE_TYPE_DONE,
         .done = {.number = m->put.number, .end = (uint8_t)r.end, .text = result_text(&r)}};
     if (channel_send(&h->channel, &done, NULL) != FAULT_NONE)

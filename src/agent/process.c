@@ -52,7 +52,7 @@ _Noreturn static void run_hand(struct process *p, struct identity who, int chann
     _exit(hand_process(p->world, &hand));
 }
 
-static enum fault start_hand(void *context, struct identity who, struct channel *c,
+static enum fault start_hand(void *context, struct identity who, struct ipc_channel *c,
                              int64_t *pid_out)
 {
     struct process *p = context;

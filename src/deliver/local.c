@@ -9,7 +9,7 @@
 /* The worker's side of its channel to the agent. */
 struct local {
     struct deliverer *deliverer;
-    struct channel channel;
+    struct ipc_channel channel;
     bool is_welcome;       /* somebody listens at the other side */
     uint32_t requests_max; /* of the agent and us, the lesser */
     uint32_t sent_count, next_number;
@@ -116,16 +116,16 @@ static enum fault send(struct local *l, struct local_request *r)
     const struct envelope *e = &d->mail->envelope;
     uint32_t recipient = d->delivery->recipients[r->index];
     r->number = l->next_number++;
-    struct message m = {.type = MESSAGE_TYPE_DELIVER,
-                        .deliver = {.number = r->number,
-                                    .id = d->mail->id,
-                                    .recipient = recipient,
-                                    .may_be_repeated = d->may_be_repeated || r->losses > 0,
-                                    .is_framed = e->content_in_file,
-                                    .content_bytes = e->content_bytes,
-                                    .address = e->recipients[recipient].path,
-                                    .sender = e->reverse_path,
-                                    .prefix = e->prefix}};
+    struct ipc_message m = {.type = MESSAGE_TYPE_DELIVER,
+                            .deliver = {.number = r->number,
+                                        .id = d->mail->id,
+                                        .recipient = recipient,
+                                        .may_be_repeated = d->may_be_repeated || r->losses > 0,
+                                        .is_framed = e->content_in_file,
+                                        .content_bytes = e->content_bytes,
+                                        .address = e->recipients[recipient].path,
+                                        .sender = e->reverse_path,
+                                        .prefix = e->prefix}};
     return channel_send(&l->channel, &m, d->enclosed);
 }
 
@@ -209,7 +209,7 @@ static void on_outcome(struct local *l, const struct message_outcome *m)
     pump(l);
 }
 
-static void on_message(void *context, const struct message *m, struct enclosure *enclosed)
+static void on_message(void *context, const struct ipc_message *m, struct enclosure *enclosed)
 {
     struct local *l = context;
     (void)enclosed; /* the table permits none */

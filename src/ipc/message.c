@@ -112,7 +112,7 @@ static struct span take_text(struct cursor *c, size_t most)
 #define TEXT(field, most)
 #define END(name)
 
-bool message_encode(const struct message *m, struct buffer *out)
+bool message_encode(const struct ipc_message *m, struct buffer *out)
 {
     check((unsigned)m->type < MESSAGE_TYPES);
     if (!buffer_put_u16(out, (uint16_t)m->type))
@@ -129,7 +129,7 @@ bool message_encode(const struct message *m, struct buffer *out)
     return false;
 }
 
-enum fault message_decode(struct span bytes, struct message *message_out)
+enum fault message_decode(struct span bytes, struct ipc_message *message_out)
 {
     struct cursor c = cursor_over(bytes);
     uint16_t type = cursor_u16(&c);

@@ -58,7 +58,7 @@ enum message_type {
 #undef TEXT
 #undef END
 
-struct message {
+struct ipc_message {
     enum message_type type;
     union {
 #define MESSAGE(NAME, name, from, to, enclosed) struct message_##name name;
@@ -80,9 +80,9 @@ struct message {
 };
 
 /* False: a text is longer than its row allows, or `out` is full; then `out` may hold a part. */
-must_use bool message_encode(const struct message *m, struct buffer *out);
+must_use bool message_encode(const struct ipc_message *m, struct buffer *out);
 /* PROTOCOL: it is no message, whole and with nothing behind it. */
-must_use enum fault message_decode(struct span bytes, struct message *message_out);
+must_use enum fault message_decode(struct span bytes, struct ipc_message *message_out);
 
 /* May `from` send it to `to`, with something enclosed or not? */
 bool message_is_permitted(enum message_type type, enum message_side from, enum message_side to,

@@ -9,7 +9,7 @@
 #include "os/linux/real_world.h"
 
 struct party {
-    struct channel channel;
+    struct ipc_channel channel;
     unsigned messages, ends;
     uint32_t number;
     enum fault why;
@@ -18,7 +18,7 @@ struct party {
     bool closes; /* the channel, at the next message */
 };
 
-static void on_message(void *context, const struct message *m, struct enclosure *enclosed)
+static void on_message(void *context, const struct ipc_message *m, struct enclosure *enclosed)
 {
     struct party *p = context;
     p->messages++;
@@ -102,13 +102,13 @@ static void end(struct bench *b)
 
 static enum fault ask(struct bench *b, uint32_t number)
 {
-    struct message m = {.type = MESSAGE_TYPE_DELIVER, .deliver = {.number = number}};
+    struct ipc_message m = {.type = MESSAGE_TYPE_DELIVER, .deliver = {.number = number}};
     return channel_send(&b->engine.channel, &m, b->letter);
 }
 
 static enum fault answer(struct bench *b, uint32_t number)
 {
-    struct message m = {.type = MESSAGE_TYPE_OUTCOME, .outcome = {.number = number}};
+    struct ipc_message m = {.type = MESSAGE_TYPE_OUTCOME, .outcome = {.number = number}};
     return channel_send(&b->agent.channel, &m, NULL);
 }
 

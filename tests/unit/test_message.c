@@ -2,10 +2,10 @@
 
 #include "expect.h"
 
-static struct message sample(enum message_type type)
+static struct ipc_message sample(enum message_type type)
 {
     static const uint8_t id[16] = {1, 2, 3};
-    struct message m = {.type = type};
+    struct ipc_message m = {.type = type};
     struct span some = SPAN("some");
     if (type == MESSAGE_TYPE_DELIVER)
         m.deliver = (struct message_deliver){.number = 7,
@@ -29,7 +29,7 @@ static struct message sample(enum message_type type)
 
 static struct buffer encoded(enum message_type type)
 {
-    struct message m = sample(type);
+    struct ipc_message m = sample(type);
     struct buffer b;
     buffer_init(&b, MESSAGE_BYTES_MAX);
     assert_true(message_encode(&m, &b));
@@ -41,7 +41,7 @@ static void comes_back_as_it_was(void **state)
     (void)state;
     for (enum message_type type = 0; type < MESSAGE_TYPES; type++) {
         struct buffer b = encoded(type), again;
-        struct message m;
+        struct ipc_message m;
         assert_int_equal(message_decode(buffer_span(&b), &m), FAULT_NONE);
         assert_int_equal(m.type, type);
         buffer_init(&again, MESSAGE_BYTES_MAX);
@@ -51,7 +51,7 @@ static void comes_back_as_it_was(void **state)
         buffer_fini(&b);
     }
     struct buffer b = encoded(MESSAGE_TYPE_DELIVER);
-    struct message m;
+    struct ipc_message m;
     assert_int_equal(message_decode(buffer_span(&b), &m), FAULT_NONE);
     assert_int_equal(m.deliver.number, 7);
     assert_int_equal(m.deliver.content_bytes, 1234567890123u);
@@ -66,7 +66,7 @@ static void is_whole_or_nothing(void **state)
     (void)state;
     for (enum message_type type = 0; type < MESSAGE_TYPES; type++) {
         struct buffer b = encoded(type);
-        struct message m;
+        struct ipc_message m;
         for (size_t len = 0; len < b.len; len++)
             assert_int_equal(message_decode(span_sub(buffer_span(&b), 0, len), &m), FAULT_PROTOCOL);
         assert_true(buffer_put_u8(&b, 0));
@@ -78,7 +78,7 @@ static void is_whole_or_nothing(void **state)
 static void refuses_types_that_are_none(void **state)
 {
     (void)state;
-    struct message m;
+    struct ipc_message m;
     for (unsigned type = MESSAGE_TYPES; type < 1000; type++) {
         uint8_t bytes[64] = {(uint8_t)type, (uint8_t)(type >> 8)};
         assert_int_equal(message_decode(span_of(bytes, sizeof bytes), &m), FAULT_PROTOCOL);
@@ -92,7 +92,7 @@ static void holds_texts_to_their_limits(void **state)
     char text[901];
     memset(text, 'x', sizeof text);
     struct buffer b;
-    struct message m = {.type = MESSAGE_TYPE_OUTCOME};
+    struct ipc_message m = {.type = MESSAGE_TYPE_OUTCOME};
     buffer_init(&b, MESSAGE_BYTES_MAX);
     m.outcome.text = span_of(text, 901);
     assert_false(message_encode(&m, &b));
@@ -113,7 +113,7 @@ static void has_room_for_the_longest(void **state)
 {
     (void)state;
     static char text[8000];
-    struct message m = sample(MESSAGE_TYPE_PUT);
+    struct ipc_message m = sample(MESSAGE_TYPE_PUT);
     struct buffer b;
     buffer_init(&b, MESSAGE_BYTES_MAX);
     m.put.address = m.put.sender = m.put.home = span_of(text, 1000);
