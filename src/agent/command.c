@@ -213,7 +213,7 @@ static void refill(struct command *c)
 /* A program need not read all of it: what counts is how it ends. */
 static void feed(struct command *c)
 {
-    if (c->waiting.len == 0 && !c->is_read)
+    if (c->fault == FAULT_NONE && c->waiting.len == 0 && !c->is_read)
         refill(c);
     if (c->fault != FAULT_NONE) {
         (void)kill(-c->pid, SIGKILL); /* before it sees an end of file */

@@ -109,11 +109,11 @@ enum fault source_next(struct source *s, struct span *bytes_out)
         *bytes_out = buffer_span(&s->head);
         return FAULT_NONE;
     }
-    if (s->is_over) {
+    if (s->fault == FAULT_NONE && s->is_over)
         *bytes_out = (struct span){NULL, 0};
-        return FAULT_NONE;
-    }
-    return read_content(s, bytes_out);
+    else if (s->fault == FAULT_NONE)
+        s->fault = read_content(s, bytes_out);
+    return s->fault;
 }
 
 void source_close(struct source *s)

@@ -20,9 +20,10 @@ struct source {
     uint8_t *block;
     struct buffer head;
     bool is_head_given, is_over;
-    uint64_t offset; /* in the enclosure */
-    uint64_t number; /* of the next block */
-    uint64_t given;  /* of the content */
+    enum fault fault; /* the first stays */
+    uint64_t offset;  /* in the enclosure */
+    uint64_t number;  /* of the next block */
+    uint64_t given;   /* of the content */
 };
 
 /*

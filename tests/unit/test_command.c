@@ -1,255 +1,229 @@
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdint.h>
+#include "agent/command.h"
+
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
-#include <cmocka.h>
+#include "expect.h"
+#include "os/linux/real_world.h"
 
-#include "smtp/command.h"
+#define CONTENT "Subject: x\r\n\r\nhello\r\n"
 
-struct good {
-    const char *line;
-    enum command_verb verb;
-    const char *argument;
-    uint64_t size;
-    enum body_type body;
-    bool last;
-};
+static char folder[] = "/tmp/postrider-command-XXXXXX";
 
-static const struct good goods[] = {
-    {"EHLO mx.example", COMMAND_EHLO, "mx.example", 0, BODY_7BIT, false},
-    {"ehlo [IPv6:::1]", COMMAND_EHLO, "[IPv6:::1]", 0, BODY_7BIT, false},
-    {"HELO a_b ", COMMAND_HELO, "a_b", 0, BODY_7BIT, false},
-    {"MAIL FROM:<a@b>", COMMAND_MAIL, "a@b", 0, BODY_7BIT, false},
-    {"mail from:<>", COMMAND_MAIL, "", 0, BODY_7BIT, false},
-    {"MAIL FROM:<a@b> SIZE=12 BODY=8bitmime", COMMAND_MAIL, "a@b", 12, BODY_8BITMIME, false},
-    {"MAIL FROM:<a@b> BODY=7BIT  ", COMMAND_MAIL, "a@b", 0, BODY_7BIT, false},
-    {"MAIL FROM:<\"a> b\\\"\"@b>", COMMAND_MAIL, "\"a> b\\\"\"@b", 0, BODY_7BIT, false},
-    {"RCPT TO:<c@d>", COMMAND_RCPT, "c@d", 0, BODY_7BIT, false},
-    {"DATA", COMMAND_DATA, "", 0, BODY_7BIT, false},
-    {"DATA  ", COMMAND_DATA, "", 0, BODY_7BIT, false},
-    {"BDAT 0 LAST", COMMAND_BDAT, "", 0, BODY_7BIT, true},
-    {"bdat 1000000", COMMAND_BDAT, "", 1000000, BODY_7BIT, false},
-    {"NOOP", COMMAND_NOOP, "", 0, BODY_7BIT, false},
-    {"NOOP anything at all", COMMAND_NOOP, "anything at all", 0, BODY_7BIT, false},
-    {"RSET", COMMAND_RSET, "", 0, BODY_7BIT, false},
-    {"QUIT", COMMAND_QUIT, "", 0, BODY_7BIT, false},
-    {"LHLO x", COMMAND_LHLO, "x", 0, BODY_7BIT, false},
-    {"VRFY c", COMMAND_VRFY, "c", 0, BODY_7BIT, false},
-    {"VRFY c@d SMTPUTF8", COMMAND_VRFY, "c@d", 0, BODY_7BIT, false},
-    {"EXPN list", COMMAND_EXPN, "list", 0, BODY_7BIT, false},
-};
-
-/* What is asked for by parameters. */
-static const struct {
-    const char *line;
-    enum notify_return ret;
-    const char *envid;
-    uint8_t notify;
-    const char *orcpt;
-    bool smtputf8;
-} wishes[] = {
-    {"MAIL FROM:<> RET=FULL", RETURN_FULL, "", 0, "", false},
-    {"MAIL FROM:<> ret=hdrs ENVID=QQ+2B314159", RETURN_HEADERS, "QQ+2B314159", 0, "", false},
-    {"MAIL FROM:<> SMTPUTF8 BODY=8BITMIME", RETURN_UNSAID, "", 0, "", true},
-    {"RCPT TO:<a@b> NOTIFY=NEVER", RETURN_UNSAID, "", NOTIFY_NEVER, "", false},
-    {"RCPT TO:<a@b> notify=success,Failure,DELAY", RETURN_UNSAID, "",
-     NOTIFY_SUCCESS | NOTIFY_FAILURE | NOTIFY_DELAY, "", false},
-    {"RCPT TO:<a@b> ORCPT=rfc822;a+2Bb@c NOTIFY=DELAY", RETURN_UNSAID, "", NOTIFY_DELAY,
-     "rfc822;a+2Bb@c", false},
-    {"RCPT TO:<a@b> ORCPT=utf-8;\xc3\xa9@c", RETURN_UNSAID, "", 0, "utf-8;\xc3\xa9@c", false},
-    {"RCPT TO:<a@b> ORCPT=UTF-8;\\x{E9}\\x{5C}@c", RETURN_UNSAID, "", 0, "UTF-8;\\x{E9}\\x{5C}@c",
-     false},
-    {"VRFY c SMTPUTF8", RETURN_UNSAID, "", 0, "", true},
-};
-
-struct bad {
-    const char *line;
-    int code;
-    const char *enhanced;
-};
-
-static const struct bad bads[] = {
-    {"", 500, "5.5.1"},
-    {" EHLO x", 500, "5.5.1"},
-    {"EHLOx", 500, "5.5.1"},
-    {"XYZZY", 500, "5.5.1"},
-    {"GET / HTTP/1.1", 500, "5.5.1"},
-    {"EHLO", 501, "5.5.4"},
-    {"EHLO a b", 501, "5.5.4"},
-    {"EHLO \xc3\xa9", 501, "5.5.4"},
-    {"EHLO a\rb", 500, "5.5.2"},
-    {"NOOP\nMAIL FROM:<a@b>", 500, "5.5.2"},
-    {"NOOP \x7f", 500, "5.5.2"},
-    {"NOOP\tx", 500, "5.5.2"},
-    {"MAIL", 501, "5.5.4"},
-    {"MAIL a@b", 501, "5.5.4"},
-    {"MAIL TO:<a@b>", 501, "5.5.4"},
-    {"MAIL FROM: <a@b>", 501, "5.5.4"},
-    {"MAIL FROM:a@b", 501, "5.5.4"},
-    {"MAIL FROM:<a@b", 501, "5.5.4"},
-    {"MAIL FROM:<\"a>@b", 501, "5.5.4"},
-    {"MAIL FROM:<a@b>SIZE=1", 501, "5.5.4"},
-    {"MAIL FROM:<a@b>  SIZE=1", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SIZE=", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SIZE", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SIZE=-1", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SIZE=1x", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SIZE=99999999999999999999", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SIZE=1 SIZE=2", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> BODY=BINARYMIME", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> RET=BODY", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> RET", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> RET=FULL RET=HDRS", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a ENVID=a", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a=b", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a+", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a+2", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a+2b", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a+0D", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a+7F", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=a+C3", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> ENVID=\xc3\xa9", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SMTPUTF8=", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> SMTPUTF8 SMTPUTF8", 501, "5.5.4"},
-    {"MAIL FROM:<a@b> NOTIFY=NEVER", 555, "5.5.4"},
-    {"RCPT TO:<a@b> RET=FULL", 555, "5.5.4"},
-    {"RCPT TO:<a@b> SMTPUTF8", 555, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=NEVER,DELAY", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=DELAY,", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=,DELAY", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=DELAY,DELAY", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=DELAY NOTIFY=DELAY", 501, "5.5.4"},
-    {"RCPT TO:<a@b> NOTIFY=ALWAYS", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=a@b", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=;a@b", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=rfc822;", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=rfc 822;a", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=rfc_822;a", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=rfc822;\xc3\xa9@b", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=rfc822;a ORCPT=rfc822;a", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=utf-8;\xff@b", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=utf-8;a\\b", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=utf-8;\\x{}", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=utf-8;\\x{E9", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=utf-8;\\x{1234567}", 501, "5.5.4"},
-    {"RCPT TO:<a@b> ORCPT=utf-8;a+2B", 501, "5.5.4"},
-    {"VRFY", 501, "5.5.4"},
-    {"EXPN ", 501, "5.5.4"},
-    {"LHLO", 501, "5.5.4"},
-    {"RCPT TO:<a@b> SIZE=1", 555, "5.5.4"},
-    {"RCPT FROM:<a@b>", 501, "5.5.4"},
-    {"DATA x", 501, "5.5.4"},
-    {"RSET x", 501, "5.5.4"},
-    {"QUIT now", 501, "5.5.4"},
-    {"BDAT", 501, "5.5.4"},
-    {"BDAT x", 501, "5.5.4"},
-    {"BDAT -1", 501, "5.5.4"},
-    {"BDAT 1 FIRST", 501, "5.5.4"},
-    {"BDAT 1 LAST x", 501, "5.5.4"},
-    {"BDAT 18446744073709551616", 501, "5.5.4"},
-};
-
-static void what_the_grammar_allows_is_read(void **state)
+static int begin(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof goods / sizeof goods[0]; i++) {
-        const struct good *g = &goods[i];
-        struct command c;
-        struct refusal no = {0};
-        if (!command_parse(span_text(g->line), &c, &no))
-            fail_msg("%s: %s", g->line, no.text);
-        assert_int_equal(c.verb, g->verb);
-        assert_true(span_equal(c.argument, span_text(g->argument)));
-        assert_true(c.size == g->size && c.body == g->body && c.last == g->last);
+    signal(SIGPIPE, SIG_IGN); /* as a hand does */
+    return mkdtemp(folder) == NULL;
+}
+
+static int end(void **state)
+{
+    char command[100];
+    (void)state;
+    (void)snprintf(command, sizeof command, "rm -rf %s", folder);
+    return system(command);
+}
+
+static struct agent_result run_with(struct span arguments, uint32_t time_ms, struct span content,
+                                    uint64_t said_bytes)
+{
+    struct world *w;
+    struct enclosure *e;
+    assert_int_equal(world_new_real(&w), FAULT_NONE);
+    assert_int_equal(enclosure_of_bytes(w, &content, 1, &e), FAULT_NONE);
+    struct message_put put = {.address = SPAN("ann@example.org"),
+                              .sender = SPAN("bob@example.net"),
+                              .user = SPAN("ann"),
+                              .home = span_text(folder),
+                              .arguments = arguments,
+                              .content_bytes = said_bytes,
+                              .time_ms = time_ms};
+    struct agent_result r = command_run(&put, e);
+    enclosure_close(e);
+    world_free_real(w);
+    return r;
+}
+
+/* Of a script for the shell, which is here only what is run. */
+static struct agent_result run_script(const char *script, uint32_t time_ms)
+{
+    char words[1000];
+    int len = snprintf(words, sizeof words, "/bin/sh%c-c%c%s%cscript%c", 0, 0, script, 0, 0);
+    return run_with(span_of(words, (size_t)len), time_ms, SPAN(CONTENT), strlen(CONTENT));
+}
+
+static void expect_result(struct agent_result r, enum message_end expected, const char *text)
+{
+    if (!span_equal(result_text(&r), span_text(text)))
+        print_error("%.*s\n", SPAN_PRINT(result_text(&r)));
+    assert_true(span_equal(result_text(&r), span_text(text)));
+    assert_int_equal(r.end, expected);
+}
+
+static void gives_the_message_and_a_clean_environment(void **state)
+{
+    (void)state;
+    char text[2000], path[100];
+    setenv("SECRET", "x", 1);
+    int leaked = open("/dev/null", O_RDONLY); /* without O_CLOEXEC */
+    expect_result(run_script("cat > out; env | sort >> out; pwd >> out; umask >> out; "
+                             "ls /proc/self/fd | wc -l >> out",
+                             10000),
+                  MESSAGE_DELIVERED, "250 2.0.0 the command has taken it");
+    (void)snprintf(path, sizeof path, "%s/out", folder);
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t len = fread(text, 1, sizeof text - 1, f);
+    text[len] = '\0';
+    fclose(f);
+    close(leaked);
+    char expected[2000];
+    (void)snprintf(
+        expected, sizeof expected,
+        "Return-Path: <bob@example.net>\nDelivered-To: ann@example.org\nSubject: x\n\n"
+        "hello\nHOME=%s\nLOGNAME=ann\nPATH=/usr/local/bin:/usr/bin:/bin\nPWD=%s\n"
+        "RECIPIENT=ann@example.org\nSENDER=bob@example.net\nSHELL=/bin/sh\nUSER=ann\n%s\n",
+        folder, folder, folder);
+    assert_true(span_starts_with(span_text(text), span_text(expected)));
+    /* ls has its standard three and the folder. */
+    assert_true(span_ends_with_nocase(span_text(text), SPAN("\n4\n")));
+}
+
+static void knows_what_a_status_means(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *script;
+        enum message_end end;
+        const char *text;
+    } cases[] = {
+        {"exit 67", MESSAGE_FAILED, "550 5.1.1 user unknown"},
+        {"exit 75", MESSAGE_DEFERRED, "451 4.3.0 temporary failure"},
+        {"exit 77", MESSAGE_FAILED, "554 5.7.0 permission denied"},
+        {"exit 1", MESSAGE_DEFERRED, "451 4.3.0 the command ended with status 1"},
+        {"exit 99", MESSAGE_DEFERRED, "451 4.3.0 the command ended with status 99"},
+        {"kill -9 $$", MESSAGE_DEFERRED, "451 4.3.0 the command was ended by signal 9"},
+        {"echo no such luck; exit 65", MESSAGE_FAILED,
+         "554 5.6.0 data format error: no such luck\\x0a"},
+        {"printf '\\033[2J\\r\\n250 ok' >&2; exit 67", MESSAGE_FAILED,
+         "550 5.1.1 user unknown: \\x1b[2J\\x0d\\x0a250 ok"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        expect_result(run_script(cases[i].script, 10000), cases[i].end, cases[i].text);
+}
+
+static void says_why_it_cannot_be_run(void **state)
+{
+    (void)state;
+    expect_result(run_with(SPAN("/nowhere/x\0"), 1000, SPAN(CONTENT), strlen(CONTENT)),
+                  MESSAGE_DEFERRED,
+                  "451 4.3.0 the command cannot be run: No such file or directory");
+    expect_result(run_with(SPAN("/etc/passwd\0"), 1000, SPAN(CONTENT), strlen(CONTENT)),
+                  MESSAGE_DEFERRED, "451 4.3.0 the command cannot be run: Permission denied");
+    static const struct span wrong[] = {{(const uint8_t *)"", 0},
+                                        {(const uint8_t *)"/bin/true", 9},
+                                        {(const uint8_t *)"true\0", 5}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct agent_result r = run_with(wrong[i], 1000, SPAN(CONTENT), strlen(CONTENT));
+        assert_int_equal(r.end, MESSAGE_DEFERRED);
     }
 }
 
-static void all_else_is_refused_with_its_reason(void **state)
+static int64_t now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static unsigned children(void)
+{
+    char path[100], pids[1000];
+    (void)snprintf(path, sizeof path, "/proc/self/task/%ld/children", (long)getpid());
+    FILE *f = fopen(path, "r");
+    assert_non_null(f);
+    size_t len = fread(pids, 1, sizeof pids, f);
+    fclose(f);
+    return (unsigned)len;
+}
+
+static void ends_what_never_ends(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof bads / sizeof bads[0]; i++) {
-        struct command c;
-        struct refusal no = {0};
-        if (command_parse(span_text(bads[i].line), &c, &no))
-            fail_msg("accepted: %s", bads[i].line);
-        if (no.code != bads[i].code)
-            fail_msg("%s: %d, not %d", bads[i].line, no.code, bads[i].code);
-        assert_string_equal(no.enhanced, bads[i].enhanced);
+    int64_t begun = now_ms();
+    expect_result(run_script("echo busy; sleep 100", 300), MESSAGE_DEFERRED,
+                  "451 4.3.0 the command took too long: busy\\x0a");
+    assert_true(now_ms() - begun < 3000);
+    /* It may not mind SIGTERM. */
+    begun = now_ms();
+    expect_result(run_script("trap '' TERM; while :; do sleep 0.1; done", 300), MESSAGE_DEFERRED,
+                  "451 4.3.0 the command took too long");
+    assert_true(now_ms() - begun < COMMAND_GRACE_MS + 3000);
+    assert_int_equal(children(), 0);
+}
+
+/* Whether they stay in its group or leave it, and whatever they hold open. */
+static void ends_what_it_leaves_running(void **state)
+{
+    (void)state;
+    static const char *scripts[] = {"sleep 100 & exit 0", "setsid sleep 100 & exit 0",
+                                    "(setsid sh -c 'sleep 100 & sleep 100' &) ; sleep 0.2; exit 0"};
+    for (size_t i = 0; i < sizeof scripts / sizeof scripts[0]; i++) {
+        int64_t begun = now_ms();
+        expect_result(run_script(scripts[i], 20000), MESSAGE_DELIVERED,
+                      "250 2.0.0 the command has taken it");
+        assert_true(now_ms() - begun < 3000);
+        assert_int_equal(children(), 0);
     }
 }
 
-static void what_is_asked_for_is_read(void **state)
+/* More than a pipe holds, of a program that reads nothing, or says more than anybody hears. */
+static void waits_for_no_pipe(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
-        struct command c;
-        struct refusal no = {0};
-        if (!command_parse(span_text(wishes[i].line), &c, &no))
-            fail_msg("%s: %s", wishes[i].line, no.text);
-        assert_int_equal(c.ret, wishes[i].ret);
-        assert_int_equal(c.notify, wishes[i].notify);
-        assert_int_equal(c.smtputf8, wishes[i].smtputf8);
-        assert_true(span_equal(c.envid, span_text(wishes[i].envid)));
-        assert_true(span_equal(c.orcpt, span_text(wishes[i].orcpt)));
-    }
+    static char content[1 << 20];
+    memset(content, 'x', sizeof content);
+    struct span all = span_of(content, sizeof content);
+    struct span nothing = SPAN("/bin/true\0");
+    struct agent_result r = run_with(nothing, 10000, all, all.len);
+    assert_int_equal(r.end, MESSAGE_DELIVERED);
+    struct span talks = SPAN("/bin/sh\0-c\0yes | head -c 1000000; cat >/dev/null; exit 75\0");
+    r = run_with(talks, 10000, all, all.len);
+    assert_int_equal(r.end, MESSAGE_DEFERRED);
+    assert_true(r.text_len < RESULT_TEXT_MAX);
 }
 
-static bool takes(const char *before, size_t len)
-{
-    char line[1024];
-    struct command c;
-    struct refusal no;
-    int start = snprintf(line, sizeof line, "%s", before);
-    memset(line + start, 'a', len);
-    return command_parse(span_of(line, (size_t)start + len), &c, &no);
-}
-
-static void envid_and_orcpt_have_limits(void **state)
+/* It never takes a part for the whole. */
+static void ends_before_damaged_content_does(void **state)
 {
     (void)state;
-    assert_true(takes("MAIL FROM:<a@b> ENVID=", 100));
-    assert_false(takes("MAIL FROM:<a@b> ENVID=", 101));
-    assert_true(takes("RCPT TO:<a@b> ORCPT=rfc822;", 493));
-    assert_false(takes("RCPT TO:<a@b> ORCPT=rfc822;", 494));
-}
-
-static void a_name_may_have_255_octets(void **state)
-{
-    (void)state;
-    for (size_t len = 254; len <= 256; len++) {
-        char line[300] = "EHLO ";
-        struct command c;
-        struct refusal no;
-        memset(line + 5, 'a', len);
-        assert_int_equal(command_parse(span_of(line, 5 + len), &c, &no), len <= 255);
-    }
-}
-
-static void a_nul_is_refused(void **state)
-{
-    (void)state;
-    struct command c;
-    struct refusal no;
-    assert_false(command_parse(SPAN("NOOP \0"), &c, &no));
-    assert_int_equal(no.code, 500);
+    char path[100];
+    static char content[300000];
+    memset(content, 'x', sizeof content);
+    struct span script = SPAN("/bin/sh\0-c\0rm -f whole; cat >/dev/null; touch whole\0");
+    struct agent_result r =
+        run_with(script, 10000, span_of(content, sizeof content), sizeof content + 5);
+    expect_result(r, MESSAGE_DEFERRED, "451 4.3.0 stored data is damaged");
+    (void)snprintf(path, sizeof path, "%s/whole", folder);
+    assert_int_equal(access(path, F_OK), -1);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_the_grammar_allows_is_read),
-        cmocka_unit_test(all_else_is_refused_with_its_reason),
-        cmocka_unit_test(what_is_asked_for_is_read),
-        cmocka_unit_test(envid_and_orcpt_have_limits),
-        cmocka_unit_test(a_name_may_have_255_octets),
-        cmocka_unit_test(a_nul_is_refused),
+        cmocka_unit_test(gives_the_message_and_a_clean_environment),
+        cmocka_unit_test(knows_what_a_status_means),
+        cmocka_unit_test(says_why_it_cannot_be_run),
+        cmocka_unit_test(ends_what_never_ends),
+        cmocka_unit_test(ends_what_it_leaves_running),
+        cmocka_unit_test(waits_for_no_pipe),
+        cmocka_unit_test(ends_before_damaged_content_does),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, begin, end);
 }

@@ -32,6 +32,8 @@ static enum fault read_all(const struct message_put *put, struct span enclosed, 
     if (fault == FAULT_NONE) {
         while ((fault = source_next(&s, &piece)) == FAULT_NONE && piece.len > 0)
             assert_true(buffer_put(out, piece));
+        if (fault != FAULT_NONE) /* and never an end instead */
+            assert_int_equal(source_next(&s, &piece), fault);
         source_close(&s);
     }
     enclosure_close(e);
