@@ -1,6 +1,7 @@
 # The habits of the project; the work itself is in scripts/. `make help` prints this list.
 .DEFAULT_GOAL := all
 PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
 FUZZ_SECONDS ?= 60
 SIM_SEEDS ?= 20000
 
@@ -47,8 +48,8 @@ coverage: ## lines reached by the tests, in build-cov/coverage.txt
 	@scripts/deps build test coverage
 	@scripts/test --coverage
 
-install: all ## into PREFIX (DESTDIR is obeyed)
-	@meson configure build -Dprefix=$(PREFIX)
+install: all ## a service, its configuration and manual into PREFIX and SYSCONFDIR (DESTDIR is obeyed)
+	@meson configure build -Dprefix=$(PREFIX) -Dsysconfdir=$(SYSCONFDIR)
 	@meson install -C build
 
 clean: ## remove what the build made

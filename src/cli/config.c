@@ -101,6 +101,18 @@ int cli_config_show(struct cli *c)
     return code;
 }
 
+int cli_config_sample(struct cli *c)
+{
+    struct buffer out;
+    if (c->argument_count > 0)
+        return cli_usage(c, "config sample takes no more words");
+    buffer_init(&out, TEXT_MAX);
+    bool is_whole = config_sample(&out);
+    int code = print(&out, is_whole);
+    buffer_fini(&out);
+    return code;
+}
+
 int cli_config_manual(struct cli *c)
 {
     struct buffer out;

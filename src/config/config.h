@@ -37,6 +37,11 @@ bool config_control(struct span text, struct buffer *out);
    or all. False: `out` is full. */
 bool config_show(const struct settings *s, bool all, struct buffer *out);
 
+/* A file to begin with: every option with its default and its manual, as comments where it is unset
+   or where a block cannot stand without a value. It can be read, and serves. False: `out` is full.
+ */
+bool config_sample(struct buffer *out);
+
 /* The options that differ, one a line, with a warning where the change needs another start of the
    server. False: `out` is full. */
 bool config_changes(const struct settings *before, const struct settings *after,

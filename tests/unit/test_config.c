@@ -595,6 +595,76 @@ static void errors_are_bounded(void **state)
     buffer_fini(&text);
 }
 
+static void says_what_has_changed(void **state)
+{
+    (void)state;
+    struct buffer out;
+    struct settings *one = good(SPAN("hostname a.test\nlisten smtp { bind 127.0.0.1:25 }\n"));
+    struct settings *two = good(SPAN("hostname b.test\nspool /s\nlimits { errors 7 }\n"
+                                     "listen smtp { bind 127.0.0.1:26 }\ndisk { reserve 5 }\n"));
+    buffer_init(&out, TEXT_MAX);
+    assert_true(config_changes(one, one, &out));
+    assert_int_equal(out.len, 0);
+    assert_true(config_changes(one, two, &out));
+    expect_span(buffer_span(&out),
+                SPAN("hostname has changed\n"
+                     "spool has changed; warning: only another start brings it in force\n"
+                     "listen bind has changed\n"
+                     "limits errors has changed\n"
+                     "disk reserve has changed; warning: only another start brings it in force\n"));
+    struct buffer small;
+    for (size_t max = 0; max < out.len; max++) {
+        buffer_init(&small, max);
+        assert_false(config_changes(one, two, &small));
+        buffer_fini(&small);
+    }
+    buffer_fini(&out);
+    settings_release(one);
+    settings_release(two);
+}
+
+/* What it says are the defaults, but for what a server cannot do without. */
+static void the_sample_is_a_configuration(void **state)
+{
+    (void)state;
+    struct buffer sample, shown;
+    buffer_init(&sample, TEXT_MAX);
+    buffer_init(&shown, TEXT_MAX);
+    assert_true(config_sample(&sample));
+    struct settings *s = good(buffer_span(&sample));
+    assert_true(config_show(s, false, &shown));
+    expect_span(buffer_span(&shown),
+                SPAN("hostname mx1.example.org\n"
+                     "listen smtp {\n    bind 0.0.0.0:25\n    bind [::]:25\n}\n"
+                     "relay {\n    from 127.0.0.0/8\n    from ::1/128\n}\n"));
+    settings_release(s);
+    buffer_fini(&sample);
+    buffer_fini(&shown);
+}
+
+/* A client has to find the server also when the file is being edited. */
+static void the_control_socket_is_found(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text, *path;
+    } rows[] = {
+        {"hostname a\ncontrol /tmp/c\n", "/tmp/c"},
+        {"hostnam\ncontrol /tmp/c\n{{{ x\n", "/tmp/c"},
+        {"limits { errors none\ncontrol /tmp/c\n", "/tmp/c"},
+        {"", "/run/postrider/control"},
+        {"control none\n", "/run/postrider/control"},
+        {"\x01\x02\x03", "/run/postrider/control"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct buffer path;
+        buffer_init(&path, 200);
+        assert_true(config_control(span_text(rows[i].text), &path));
+        expect_span(buffer_span(&path), span_text(rows[i].path));
+        buffer_fini(&path);
+    }
+}
+
 /* docs/CONFIGURATION.md ends with what the schema says. */
 static void the_manual_is_current(void **state)
 {
@@ -636,6 +706,9 @@ int main(void)
         cmocka_unit_test(limits_hold_at_their_edge),
         cmocka_unit_test(words_are_bounded),
         cmocka_unit_test(errors_are_bounded),
+        cmocka_unit_test(says_what_has_changed),
+        cmocka_unit_test(the_sample_is_a_configuration),
+        cmocka_unit_test(the_control_socket_is_found),
         cmocka_unit_test(the_manual_is_current),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
