@@ -67,7 +67,8 @@ static void check_result(const struct play *p, const struct client_result *r)
         break;
     case CLIENT_FAILED:
         check(r->status.class == 5);
-        check(r->code / 100 == 5 || r->fault == FAULT_SYNTAX || r->fault == FAULT_TOO_BIG);
+        check(r->code / 100 == 5 || r->fault == FAULT_SYNTAX || r->fault == FAULT_TOO_BIG ||
+              r->fault == FAULT_NO_UTF8 || r->fault == FAULT_NO_8BIT);
         break;
     case CLIENT_UNDECIDED:
     case CLIENT_TAKEN:
@@ -115,6 +116,9 @@ static bool give(struct play *p, struct span input)
         case CLIENT_WANT_CONTENT:
             p->dot_at = p->at + p->dot_delay;
             return true;
+        case CLIENT_WANT_JUDGEMENT:
+            client_judge(p->client, (enum downgrade_verdict)(p->count % 3), 3000);
+            break;
         case CLIENT_WANT_TLS:
             client_secured(p->client); /* what follows came under TLS */
             break;

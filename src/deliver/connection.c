@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 
+/* Of what is converted at once (content_pump.c): its bytes as triples, and what an entity gets in
+   addition, for as many as have room in it. */
+#define CONVERTED_BYTES_MAX (1024u * 1024)
+
 void connection_enter(struct connection *c, enum connection_state next)
 {
 #define TO(state) (1u << CONNECTION_##state)
@@ -40,6 +44,7 @@ struct connection *connection_new(struct deliverer *d)
         return NULL;
     c->deliverer = d;
     buffer_init(&c->sending, CLIENT_OUTPUT_MAX);
+    buffer_init(&c->converted, CONVERTED_BYTES_MAX);
     c->fetching.connection = c;
     c->reading.connection = c;
     timer_init(&c->timer, on_timer, c);
@@ -55,6 +60,7 @@ void connection_free(struct connection *c)
     mail_release(c->mail);
     mail_release(c->fetching.fetch.mail);
     buffer_fini(&c->sending);
+    downgrading_forget(c);
     list_remove(&c->node);
     free(c);
 }
@@ -153,6 +159,7 @@ void connection_finish(struct connection *c, enum fault site_fault)
     } else {
         hang_up(c);
     }
+    downgrading_forget(c);
     c->delivery = NULL;
     c->recipients = NULL;
     c->mail = NULL;
@@ -319,7 +326,13 @@ void connection_on_job(struct connection *c)
         content_fini(&c->reading.content);
         c->has_content = false;
     }
-    if (!is_awaited(c) || !c->out.is_active)
+    if (!is_awaited(c))
+        return;
+    if (c->is_surveying) {
+        downgrading_on_block(c, is_stale, fault);
+        return;
+    }
+    if (!c->out.is_active)
         return;
     if (!is_stale && fault == FAULT_NONE && !outgoing_take_block(c))
         fault = FAULT_DAMAGED;

@@ -68,7 +68,9 @@ struct outgoing {
     bool line_start;  /* the next byte of the content begins a line */
     bool is_active;   /* 354 has come, the final dot is not yet with the kernel */
     bool is_prefix_sent, is_all_read;
-    bool is_dot_sent; /* given to the socket */
+    bool is_dot_sent;                 /* given to the socket */
+    bool is_converting, is_converted; /* to 7 bits; and to its end */
+    struct span converted;            /* what is still to be sent of connection.converted */
 };
 
 struct attempt {
@@ -117,6 +119,11 @@ struct connection {
     bool has_content;  /* reading.content is begun */
     bool is_job_out;   /* reading.content is on a disk thread */
     bool is_job_stale; /* what it reads is not wanted any more */
+
+    struct downgrade *downgrade; /* once a host without 8BITMIME has asked */
+    enum downgrade_verdict verdict;
+    bool is_judged, is_surveying;
+    struct buffer converted; /* a piece of the content in 7 bits */
 };
 
 struct deliverer {
@@ -199,10 +206,18 @@ bool securing_suits(const struct connection *c, uint16_t host);
 /* "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; empty in clear. */
 struct span securing_describe(const struct connection *c, struct arena *arena);
 
+/* downgrading.c: what the content is to a host without 8BITMIME: `verdict`, when is_judged is set;
+   else it is being read, and conversation_go_on follows. NO_MEMORY. */
+must_use enum fault downgrading_judge(struct connection *c);
+void downgrading_on_block(struct connection *c, bool is_stale, enum fault fault);
+void downgrading_forget(struct connection *c);
+
 /* content_pump.c: sends as much of the content as the socket takes now; nothing before the SENDING
    record is written. */
 void outgoing_begin(struct connection *c);
 void outgoing_continue(struct connection *c);
+/* The next block of content in a file; connection_on_job follows. */
+void outgoing_read_block(struct connection *c);
 /* A block was read; false: it is not to be sent. */
 must_use bool outgoing_take_block(struct connection *c);
 /* No more of it is sent, the content file is closed, at once or when its job is back. */

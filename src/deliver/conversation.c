@@ -256,6 +256,19 @@ static enum react on_want_tls(struct connection *c)
     return REACT_AGAIN;
 }
 
+static enum react on_want_judgement(struct connection *c)
+{
+    enum fault fault = downgrading_judge(c);
+    if (fault == FAULT_NONE && !c->is_judged)
+        return REACT_WAIT;
+    if (fault != FAULT_NONE)
+        client_lost(c->client, fault);
+    else
+        client_judge(c->client, c->verdict,
+                     c->downgrade == NULL ? 0 : downgrade_bytes(c->downgrade));
+    return REACT_AGAIN;
+}
+
 static enum react react(struct connection *c, enum client_want want, bool has_input)
 {
     switch (want) {
@@ -269,6 +282,8 @@ static enum react react(struct connection *c, enum client_want want, bool has_in
         c->has_result = true;
         c->out.is_active = false;
         return REACT_AGAIN;
+    case CLIENT_WANT_JUDGEMENT:
+        return on_want_judgement(c);
     case CLIENT_WANT_TLS:
         return on_want_tls(c);
     case CLIENT_WANT_IDLE:
@@ -376,7 +391,8 @@ static const struct link_events events = {.on_connect = on_connect,
 /* The server waits for content that our own disk or spool does not give. */
 static bool is_ours(const struct connection *c)
 {
-    return c->out.is_active && !c->is_sending && (c->is_append_out || c->is_job_out);
+    bool is_waiting = c->out.is_active && !c->is_sending;
+    return c->is_surveying || (is_waiting && (c->is_append_out || c->is_job_out));
 }
 
 void conversation_on_time(struct connection *c)

@@ -302,6 +302,10 @@ static bool wants_first(struct client *c, enum client_want *want_out)
         *want_out = CLIENT_WANT_TLS;
         return true;
     }
+    if (c->judgement_wanted && c->phase == CLIENT_IDLE) {
+        *want_out = CLIENT_WANT_JUDGEMENT;
+        return true;
+    }
     if (c->content_wanted && c->phase == CLIENT_CONTENT) {
         c->content_wanted = false;
         *want_out = CLIENT_WANT_CONTENT;

@@ -30,6 +30,7 @@
 
 #include "base/buffer.h"
 #include "deliver/smtp_result.h"
+#include "mail/downgrade.h"
 #include "mail/notify.h"
 #include "smtp/extension.h"
 
@@ -85,10 +86,12 @@ enum client_want {
                             all that is with the kernel, client_content_end */
     CLIENT_WANT_RESULT, /* once: the transaction is over, all recipients have results; step again to
                            see what becomes of the connection. Content not yet sent is not wanted */
-    CLIENT_WANT_TLS,    /* drop all input (CVE-2021-38371), shake hands, then client_secured; wanted
-                           until then */
-    CLIENT_WANT_IDLE,   /* client_begin or client_quit; bytes (or a loss) may come as well */
-    CLIENT_WANT_CLOSE   /* close; nothing is left to be sent */
+    CLIENT_WANT_JUDGEMENT, /* the server takes 7 bits alone: look at the content, then client_judge;
+                              wanted until then */
+    CLIENT_WANT_TLS,  /* drop all input (CVE-2021-38371), shake hands, then client_secured; wanted
+                         until then */
+    CLIENT_WANT_IDLE, /* client_begin or client_quit; bytes (or a loss) may come as well */
+    CLIENT_WANT_CLOSE /* close; nothing is left to be sent */
 };
 
 struct client;
@@ -142,6 +145,15 @@ struct client_manner {
 
 /* Before the first step; without it SMTP in clear. */
 void client_speak(struct client *c, struct client_manner manner);
+/*
+ * What the content is to a server without 8BITMIME (RFC 6152 3). POSSIBLE: what is sent will be the
+ * converted content, of about so many bytes. IMPOSSIBLE: all fail with NO_8BIT. After
+ * WANT_JUDGEMENT.
+ */
+void client_judge(struct client *c, enum downgrade_verdict verdict, uint64_t content_bytes);
+/* In CONTENT and after: the content was to be converted for this server. */
+bool client_is_downgraded(const struct client *c);
+
 /* The connection is under TLS now: what the server has said before is forgotten, EHLO comes again.
  * After WANT_TLS. */
 void client_secured(struct client *c);

@@ -123,9 +123,14 @@ static void advance(struct client *c)
     client_enter(c, phase_of_step(c, c->awaited));
 }
 
-/* In IDLE. Refuses by itself what the server would refuse (RFC 1870 5). */
+/* In IDLE. Refuses by itself what the server would refuse (RFC 1870 5). What 8-bit content is to a
+   server that does not take it is asked first. */
 void transaction_start(struct client *c)
 {
+    if (!c->extensions.eight_bit_mime && !c->is_judged) {
+        c->judgement_wanted = true;
+        return;
+    }
     smtp_envelope_judge(c);
     bool nobody_left = step_after(c, STEP_MAIL) == step_data(c);
     if (nobody_left || client_result_is_final(&c->whole)) {
@@ -135,6 +140,24 @@ void transaction_start(struct client *c)
     c->put = c->awaited = c->is_open ? STEP_RSET : STEP_MAIL;
     transaction_put_commands(c);
     client_enter(c, phase_of_step(c, c->awaited));
+}
+
+void client_judge(struct client *c, enum downgrade_verdict verdict, uint64_t content_bytes)
+{
+    check(c->judgement_wanted && c->phase == CLIENT_IDLE);
+    c->judgement_wanted = false;
+    c->is_judged = true;
+    c->is_downgraded = verdict == DOWNGRADE_POSSIBLE;
+    if (verdict == DOWNGRADE_IMPOSSIBLE)
+        transaction_decide_whole(c, smtp_envelope_refuse(FAULT_NO_8BIT));
+    if (c->is_downgraded)
+        c->transaction.content_bytes = content_bytes;
+    transaction_start(c);
+}
+
+bool client_is_downgraded(const struct client *c)
+{
+    return c->is_downgraded;
 }
 
 /* On a connection that has ended meanwhile. */
@@ -154,6 +177,7 @@ static void forget_transaction(struct client *c)
     c->put = c->awaited = STEP_MAIL;
     c->taken = c->answers = c->confirmed = 0;
     c->lone_dot = c->content_wanted = false;
+    c->judgement_wanted = c->is_judged = c->is_downgraded = false;
     c->whole = (struct client_result){.verdict = CLIENT_UNDECIDED};
     buffer_reset(&c->whole_text);
     arena_reset(&c->texts);

@@ -310,17 +310,33 @@ static struct id id_of(uint32_t number)
 /* Lines of up to 60 bytes, many of which begin with dots. */
 static char *make_content(uint32_t number, size_t len, size_t *len_out)
 {
+    uint32_t high = chance(house.eight_bit) ? (uint32_t)below(900000) : 0;
     char *bytes = malloc(len + 128);
     assert_non_null(bytes);
     size_t at = (size_t)sprintf(bytes, "Received: here\r\nMessage: %u\r\n\r\n", number);
     while (at < len) {
         for (size_t line = below(60); line > 0; line--)
-            bytes[at++] = (char)('-' + below(80) % 70);
+            bytes[at++] = (char)(('-' + (int)below(80) % 70) | (chance(high) ? 0x80 : 0));
         bytes[at++] = '\r';
         bytes[at++] = '\n';
     }
     *len_out = at;
     return bytes;
+}
+
+/* By the same code, but in one piece: that it is right is for test_downgrade to say. */
+static void make_converted(struct message *m)
+{
+    struct downgrade *d = downgrade_new();
+    assert_non_null(d);
+    buffer_init(&m->converted, 64 << 20);
+    downgrade_survey(d, m->content);
+    if (downgrade_conclude(d) == DOWNGRADE_POSSIBLE) {
+        downgrade_begin(d);
+        assert_true(downgrade_put(d, m->content, &m->converted));
+        assert_true(downgrade_end(d, &m->converted));
+    }
+    downgrade_free(d);
 }
 
 /* `recipients`: "550@x ok@y", parted by blanks. A server answers RCPT with the three digits that an
@@ -352,6 +368,7 @@ static struct message *a_message(const char *recipients, size_t len)
     assert_int_equal(draft_finish(draft, content.len, false, has_dots, &m->mail), FAULT_NONE);
     if (m->is_in_file)
         write_file(m, content);
+    make_converted(m);
     return m;
 }
 
@@ -454,6 +471,7 @@ static void house_end(void)
     for (uint32_t i = 0; i < house.message_count; i++) {
         mail_release(house.messages[i].mail);
         free(house.messages[i].memory);
+        buffer_fini(&house.messages[i].converted);
     }
     for (uint32_t i = 0; i < house.ledger_count; i++)
         free(house.ledger[i].recipients);

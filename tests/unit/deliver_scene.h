@@ -91,7 +91,8 @@ struct ledger_entry {
 
 struct message {
     struct mail_object *mail;
-    struct span content; /* with prefix, as it should arrive */
+    struct span content;     /* with prefix, as it should arrive */
+    struct buffer converted; /* as it should at a host without 8BITMIME, if it has 8-bit bytes */
     char *memory;
     bool may_be_fetched, is_in_file;
     uint32_t deliveries;                  /* the present one's number is the record's version */
@@ -136,6 +137,7 @@ struct house {
     struct deliverer *deliverer;
     struct tls_context *tls; /* of the servers; NULL: none offers TLS */
     uint32_t slow;           /* per million: a letter waits for another turn */
+    uint32_t eight_bit;      /* per million: a message has 8-bit bytes */
     uint32_t append_faults, fetch_faults, job_faults; /* per million */
     enum fault append_fault, fetch_fault, job_fault;  /* which then */
 

@@ -475,6 +475,71 @@ static void defers_what_the_envelope_does_not_have(void **state)
     close_all(c);
 }
 
+/* 8-bit content, inline and in a file, to hosts without 8BITMIME and with it, in turns; the file is
+   read once more for the look at it. */
+static void makes_eight_bits_seven(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.eight_bit = 1000000;
+    house.hosts[1].manner.has_no_pipelining = true;
+    for (int round = 0; round < 12; round++) {
+        size_t len = round % 3 == 0 ? 200 : round % 3 == 1 ? 90000 : 400000;
+        struct message *m = a_message("a@b 550x@b", len);
+        for (int host = 0; host < 2; host++) {
+            send_to(c, m, host == 0 ? ROUTE(0, 10) : ROUTE(1, 10));
+            expect_delivered(c, 0);
+            expect_reply(c, 1, DELIVERY_FAILED, "550 0.0.0 as asked");
+            close_channel(c);
+        }
+        /* The one without is the first, and goes away in the middle of something. */
+        misbehaves(1, round % 2 == 0 ? AT_MAIL : AT_DATA, "!");
+        send_to(c, m, ROUTE(1, 10, 0, 20));
+        if (round % 2 == 0) /* at DATA the refused one is decided */
+            expect_delivered(c, 0);
+        misbehaves(1, round % 2 == 0 ? AT_MAIL : AT_DATA, NULL);
+        close_channel(c);
+    }
+    close_all(a_channel());
+}
+
+/* The look at a file, and what may happen meanwhile. */
+static void looks_at_a_file_in_trouble(void **state)
+{
+    (void)state;
+    struct channel *c = a_channel();
+    house.eight_bit = 1000000;
+    house.hosts[0].manner.has_no_pipelining = true;
+    struct message *m = a_message("a@b", 900000);
+    house.job_fault = FAULT_DISK_ERROR;
+    house.job_faults = 1000000;
+    send_to(c, m, ROUTE(0, 10));
+    expect_fault(c, 0, FAULT_DISK_ERROR);
+    expect_site(c, FAULT_NONE);
+    assert_int_equal(house.hosts[0].mails, 0);
+    house.job_faults = 0;
+    /* The host goes away while a block is being read; the next one wants the look, too. */
+    house.hosts[1].manner.has_no_pipelining = true;
+    house.hosts[0].manner.closes_idle_ms = 100;
+    house.disk_late.holds = true;
+    deliver(c, m, ROUTE(0, 10, 1, 20), true);
+    run(5 * SIM_SECOND);
+    assert_true(c->is_lent);
+    late_release(&house.disk_late);
+    await(c);
+    expect_delivered(c, 0);
+    house.hosts[0].manner.closes_idle_ms = 0;
+    close_channel(c);
+    /* The disk never answers: that is no trouble of the host. */
+    house.disk_late.holds = true;
+    deliver(c, m, ROUTE(0, 10), true);
+    await(c);
+    expect_fault(c, 0, FAULT_DISK_ERROR);
+    expect_site(c, FAULT_NONE);
+    late_release(&house.disk_late);
+    close_all(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -499,6 +564,8 @@ int main(void)
         CASE(answers_without_memory_for_results),
         CASE(keeps_verdicts_without_memory_for_texts),
         CASE(defers_what_the_envelope_does_not_have),
+        CASE(makes_eight_bits_seven),
+        CASE(looks_at_a_file_in_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -221,6 +221,7 @@ static uint64_t weather(uint64_t seed)
     struct sim_options options = seed % 2 == 0 ? sim_options_calm() : sim_options_rough(&drawn);
     house_begin(seed, &options);
     draw_settings();
+    house.eight_bit = 300000;
     for (size_t i = 1 + below(CHANNELS); i > 0; i--)
         (void)a_channel();
     size_t steps = 1 + below(STEPS);

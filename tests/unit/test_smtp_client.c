@@ -35,6 +35,7 @@ struct transaction {
     bool is_8bitmime, needs_utf8;
     enum notify_return ret;
     struct span envid;
+    enum downgrade_verdict verdict;
 };
 
 /* One way through a script. */
@@ -194,6 +195,9 @@ static void pump(struct run *r, struct span input)
         case CLIENT_WANT_RESULT:
             take_results(r);
             break;
+        case CLIENT_WANT_JUDGEMENT:
+            client_judge(r->client, r->transaction.verdict, 300);
+            break;
         case CLIENT_WANT_TLS:
             input = SPAN("");
             client_secured(r->client);
@@ -228,8 +232,8 @@ static void add_recipient(struct client_recipient *r, struct span word)
 }
 
 /* "a@b c@d *3": the reverse-path (<> is empty), then recipients; *N makes N of the last one. Before
-   them "bytes=N", "8bit", "utf8", "ret=", "envid=", and (before the greeting) "tls", "must",
-   "lmtp". */
+   them "bytes=N", "8bit", "convertible", "inconvertible", "utf8", "ret=", "envid=", and (before the
+   greeting) "tls", "must", "lmtp". */
 static void begin(struct run *r, struct span text)
 {
     struct transaction *t = &r->transaction;
@@ -248,6 +252,10 @@ static void begin(struct run *r, struct span text)
             manner.is_lmtp = true;
         } else if (span_equal(word, SPAN("8bit"))) {
             t->is_8bitmime = true;
+        } else if (span_equal(word, SPAN("convertible"))) {
+            t->verdict = DOWNGRADE_POSSIBLE;
+        } else if (span_equal(word, SPAN("inconvertible"))) {
+            t->verdict = DOWNGRADE_IMPOSSIBLE;
         } else if (span_equal(word, SPAN("utf8"))) {
             t->needs_utf8 = true;
         } else if (span_equal(word, SPAN("ret=FULL"))) {
