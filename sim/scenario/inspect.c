@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/check.h"
+#include "sim/scenario/seven.h"
 
 /* The line at `at` without its CRLF; *next_out is where the next one begins. */
 static struct span line_at(struct span s, size_t at, size_t *next_out)
@@ -36,9 +37,38 @@ static size_t skip_received(struct span content, struct span *id_out)
     return at;
 }
 
+static void check_content(struct inspection *i, struct span rest);
+
+static bool has_8bit(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] > 127)
+            return true;
+    return false;
+}
+
+/* RFC 6152 3: to a server without 8BITMIME it may come in another form, which is the same. */
+static void check_seven(struct inspection *i, struct span rest)
+{
+    const struct parcel *p = i->parcel;
+    struct buffer restored;
+    buffer_init(&restored, 8 * 1024 * 1024);
+    i->is_7bit = false;
+    if (seven_restore(rest, &restored))
+        check_content(i, buffer_span(&restored));
+    else
+        ledger_break(i->ledger, "parcel %u came to a 7-bit server as: %.*s", p->number,
+                     SPAN_PRINT(span_sub(rest, 0, 400)));
+    buffer_fini(&restored);
+}
+
 static void check_content(struct inspection *i, struct span rest)
 {
     const struct parcel *p = i->parcel;
+    if (i->is_7bit && has_8bit(buffer_span(&p->content))) {
+        check_seven(i, rest);
+        return;
+    }
     struct span made = buffer_span(&p->content);
     bool is_open = !(made.len >= 2 && made.data[made.len - 1] == '\n');
     struct span end = span_skip(rest, made.len);

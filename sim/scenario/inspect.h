@@ -19,6 +19,7 @@ struct inspection {
     const char (*recipients)[LEDGER_ADDRESS_MAX];
     uint32_t recipient_count;
     struct span content;
+    bool is_7bit; /* the server has not offered 8BITMIME */
     /* Out, of inspect. */
     struct parcel *parcel; /* NULL: a notification */
     struct span notice_id;

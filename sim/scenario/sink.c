@@ -49,7 +49,7 @@ struct conversation {
     struct buffer late;
     bool is_late, is_mute, is_over;
     bool has_mail, is_content;
-    bool offers_dsn; /* in the last reply to EHLO */
+    bool offers_dsn, offers_8bitmime; /* in the last reply to EHLO */
     char reverse_path[LEDGER_ADDRESS_MAX];
     struct buffer mail_line; /* the whole command */
     char recipients[RECIPIENTS_MAX][LEDGER_ADDRESS_MAX];
@@ -218,7 +218,9 @@ static void on_hello(struct conversation *c, bool is_ehlo)
             h->has_size ? "250-SIZE 10000000\r\n" : "", h->has_8bitmime ? "250-8BITMIME\r\n" : "");
     (void)buffer_put_u8(&text, '\0');
     enum trouble t = draw_trouble(s);
-    c->offers_dsn = is_ehlo && h->knows_ehlo && h->has_dsn && is_said(t);
+    bool is_offered = is_ehlo && h->knows_ehlo && is_said(t);
+    c->offers_dsn = is_offered && h->has_dsn;
+    c->offers_8bitmime = is_offered && h->has_8bitmime;
     reply(c, t, (const char *)text.data);
     buffer_fini(&text);
 }
@@ -323,7 +325,8 @@ static struct inspection inspection_of(const struct conversation *c)
                            .reverse_path = c->reverse_path,
                            .recipients = c->recipients,
                            .recipient_count = c->recipient_count,
-                           .content = buffer_span(&c->content)};
+                           .content = buffer_span(&c->content),
+                           .is_7bit = !c->offers_8bitmime};
     return i;
 }
 

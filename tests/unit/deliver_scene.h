@@ -76,6 +76,7 @@ struct session {
     struct timer timer;
     struct buffer in, out, sending, content;
     bool is_sending, is_silent, is_in_data, has_refused;
+    bool is_7bit;      /* EHLO was answered without 8BITMIME */
     bool is_junk_next; /* the client's first flight is answered with anything but TLS */
     bool is_tls_next;  /* the reply to STARTTLS is on its way */
     char after;        /* what follows once `out` is sent */

@@ -109,10 +109,9 @@ static uint32_t message_number(struct span content)
     return number;
 }
 
-static struct span expected_at(const struct host *h, const struct message *m)
+static struct span expected_at(const struct session *s, const struct message *m)
 {
-    return h->manner.has_no_pipelining && m->converted.len > 0 ? buffer_span(&m->converted)
-                                                               : m->content;
+    return s->is_7bit && m->converted.len > 0 ? buffer_span(&m->converted) : m->content;
 }
 
 /* For these recipients the content is taken, or not. */
@@ -131,7 +130,7 @@ static void take(struct session *s, struct message *m, const char *recipients, u
                                .message = (uint32_t)(m - house.messages),
                                .is_yes = !s->has_refused && s->out.len > before &&
                                          s->out.data[before] == '2',
-                               .is_whole = span_equal(content, expected_at(s->host, m)),
+                               .is_whole = span_equal(content, expected_at(s, m)),
                                .recipients = strdup(recipients)};
     assert_true(e->is_whole); /* a part of a message must not be ended by a dot */
     m->taken += e->is_yes ? count : 0;
@@ -227,7 +226,8 @@ static void on_command(struct session *s, struct span line)
     struct span text = span_sub(line, 0, line.len - 2);
     assert_true(line.len >= 6 && line.data[line.len - 2] == '\r' && line.len <= 512);
     if (span_starts_with(text, s->host->manner.is_lmtp ? SPAN("LHLO ") : SPAN("EHLO "))) {
-        (void)says(s, AT_EHLO, offer_of(s));
+        const char *offer = offer_of(s);
+        s->is_7bit = !says(s, AT_EHLO, offer) || strstr(offer, "8BITMIME") == NULL;
     } else if (span_equal(text, SPAN("STARTTLS"))) {
         assert_null(s->link.stream);
         s->is_tls_next =
