@@ -68,6 +68,22 @@ def extract(package):
     return folder / "root"
 
 
+def npm(package):
+    """The folder with node_modules in which the package is; its scripts never run."""
+    if shutil.which("npm") is None or shutil.which("node") is None:
+        raise Unavailable(f"{package} comes by npm, and this machine has no node and npm")
+    folder = PEERS / "npm"
+    PEERS.mkdir(parents=True, exist_ok=True)
+    with open(PEERS / "npm.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "node_modules" / package).exists():
+            done = subprocess.run(["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund",
+                                   "--prefix", folder, package], capture_output=True, text=True)
+            if done.returncode != 0:
+                raise Unavailable(f"npm install {package}: {done.stderr.strip()[-400:]}")
+    return folder
+
+
 def environment(root):
     """What a program of an unpacked package needs to find its libraries."""
     library = [root / "usr/lib/postfix", root / "usr/lib/x86_64-linux-gnu", root / "usr/lib",

@@ -10,7 +10,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "scripts"))
 
-from harness import forgetfs, server, traffic  # noqa: E402
+from harness import forgetfs, interop as notes, server, traffic  # noqa: E402
 
 FULL = os.environ.get("POSTRIDER_FULL") == "1"
 
@@ -36,6 +36,16 @@ def folder(request, tmp_path):
 def figure():
     """figure("text"): a line that scripts/test prints, whether the test passes or not."""
     return lambda text: print(f"figure: {text}")
+
+
+@pytest.fixture
+def interop(request):
+    """interop("swaks", "in TLS", "what"): a row of docs/INTEROP.md, when the test passes."""
+    shown = []
+    yield lambda peer, way, what="": shown.append((peer, way, what))
+    if not getattr(request.node, "has_failed", False):
+        for row in shown:
+            notes.note(f"{request.node.path.stem}.{request.node.name}", *row)
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ def postrider(request, dovecot, start_postrider):
     return start_postrider(next_hop=f"lmtp:{to}")
 
 
-def test_messages_arrive_byte_by_byte(postrider, dovecot):
+def test_messages_arrive_byte_by_byte(postrider, dovecot, interop):
     chosen = ["plain", "attachment", "dots_at_line_starts", "utf8_8bit", "nested", "every_line_a_dot",
               "base64_300k", "line_of_998"]
     for name in chosen:
@@ -40,6 +40,7 @@ def test_messages_arrive_byte_by_byte(postrider, dovecot):
     came = dovecot.wait_inbox("anna", len(chosen))
     for name in chosen:
         assert any(content.endswith(MESSAGES[name]) for content in came), name
+    interop("Dovecot", "out LMTP")
 
 
 def test_many_messages_over_few_connections(postrider, dovecot):

@@ -214,7 +214,7 @@ def test_the_end_of_tls_is_the_end(certificates, start_peer, deliver, verb):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason=needs_root)
-def test_to_postfix(certificates, ends, start_postrider):
+def test_to_postfix(certificates, ends, start_postrider, interop):
     port = free_port("127.0.0.6")
     settings = (f"smtpd_tls_security_level = may\nsmtpd_tls_cert_file = {certificates}/right.pem\n"
                 f"smtpd_tls_key_file = {certificates}/right.key\nsmtpd_tls_loglevel = 1\n"
@@ -233,3 +233,4 @@ def test_to_postfix(certificates, ends, start_postrider):
     assert all(b"(using TLSv1.3 with cipher" in content for content in came)
     server.wait_drained()
     assert server.log().count("verified") >= 3
+    interop("Postfix", "out TLS")

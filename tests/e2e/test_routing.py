@@ -137,7 +137,7 @@ def test_a_report_that_fails_makes_no_report(world):
 
 @as_root
 @pytest.mark.parametrize("kind", [Postfix, Exim])
-def test_real_servers_receive(folder, unpacked, start_postrider, kind):
+def test_real_servers_receive(folder, unpacked, start_postrider, kind, interop):
     port = free_port("127.0.0.4")
     names = unpacked(lambda: NameServer(folder, "real.test. MX 10 mx4.test.\nmx4.test. A 127.0.0.4"))
     receiver = unpacked(lambda: kind("127.0.0.4", port, "real.test"))
@@ -153,6 +153,7 @@ def test_real_servers_receive(folder, unpacked, start_postrider, kind):
         body = MESSAGES[name].partition(b"\r\n\r\n")[2].replace(b"\r\n", b"\n")
         assert any(content.endswith(body) and name.encode() + b"@real.test" in content
                    or content.endswith(b"\n\n" + body) for content in came), name
+    interop(kind.__name__, "out")
 
 
 @as_root
@@ -211,7 +212,7 @@ SINK_TROUBLE = {
 
 
 @pytest.mark.parametrize("trouble", sorted(SINK_TROUBLE))
-def test_smtp_sink_with_errors(folder, unpacked, start_postrider, start_sink, trouble):
+def test_smtp_sink_with_errors(folder, unpacked, start_postrider, start_sink, trouble, interop):
     options, fate = SINK_TROUBLE[trouble]
     port = free_port("127.0.0.4")
     names = unpacked(lambda: NameServer(folder, "real.test. MX 10 mx4.test.\nmx4.test. A 127.0.0.4\n"
@@ -234,3 +235,4 @@ def test_smtp_sink_with_errors(folder, unpacked, start_postrider, start_sink, tr
         waiting = postrider.queue_length()
         assert waiting == 1 or (fate == "waits or arrives" and len(sink.files()) == 1)
         assert reports(reported, timeout_s=0) == []
+    interop("smtp-sink", "out", "errs in many ways")

@@ -3,10 +3,10 @@
 import smtplib
 import socket
 import ssl
-import subprocess
 
 import pytest
 
+from harness.process import make_certificate
 from make_messages import MESSAGES
 
 TEXT = MESSAGES["attachment"]
@@ -14,15 +14,7 @@ TEXT = MESSAGES["attachment"]
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("tls")
-    done = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-days", "2",
-         "-subj", "/CN=mx.test", "-addext", "subjectAltName=DNS:mx.test"],
-        capture_output=True, text=True)
-    if done.returncode != 0:
-        pytest.skip(f"openssl makes no certificate here: {done.stderr}")
-    return folder
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 def with_tls(folder, key="key.pem"):
@@ -41,7 +33,7 @@ def trusting(certificate):
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
-def test_smtplib_sends_under_tls(pair, certificate, version):
+def test_smtplib_sends_under_tls(pair, certificate, version, interop):
     server, sink = pair
     context = trusting(certificate)
     context.minimum_version = context.maximum_version = version
@@ -56,19 +48,7 @@ def test_smtplib_sends_under_tls(pair, certificate, version):
         assert b"with ESMTPS id" in content.replace(b"\r\n\t", b" ")
         assert any(content.endswith(MESSAGES[name])
                    for name in ("attachment", "base64_300k", "every_line_a_dot"))
-
-
-def test_curl_requires_tls(pair, certificate, folder):
-    server, sink = pair
-    path = folder / "message.eml"
-    path.write_bytes(TEXT)
-    done = subprocess.run(
-        ["curl", "-sS", "--ssl-reqd", "--cacert", certificate / "certificate.pem",
-         "--connect-to", f"mx.test:25:127.0.0.1:{server.port}", "smtp://mx.test:25",
-         "--mail-from", "a@client.test", "--mail-rcpt", "b@recipient.test", "--upload-file", path],
-        capture_output=True, text=True, timeout=30)
-    assert done.returncode == 0, done.stderr
-    assert sink.wait_messages(1)[0][1].endswith(TEXT)
+    interop("Python smtplib", "in TLS")
 
 
 def test_old_versions_are_refused(pair):

@@ -153,3 +153,16 @@ class Program:
             wait_until(lambda: not any(map(is_running, members)), 10, "all are gone", 0.005)
         except Trouble:
             pass
+
+
+def make_certificate(folder, names=("mx.test", "localhost")):
+    """certificate.pem and key.pem, made by itself, for the names."""
+    subjects = ",".join(f"DNS:{name}" for name in names)
+    done = subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+         "-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-days", "2",
+         "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={subjects}"],
+        capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Trouble(f"openssl makes no certificate here: {done.stderr}")
+    return folder
