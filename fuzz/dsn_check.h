@@ -17,7 +17,8 @@ struct dsn_parts {
     struct span header, part_header[3], body[3];
 };
 
-/* A line without its CRLF, off the front. */
+/* A line without its CRLF, off the front. Beyond ASCII only where the message says 8bit, which its
+   reader looks at before (dsn_check). */
 static inline struct span dsn_take_line(struct span *rest)
 {
     size_t end = span_find(*rest, SPAN("\r\n"), 0);
@@ -25,7 +26,7 @@ static inline struct span dsn_take_line(struct span *rest)
     struct span line = span_sub(*rest, 0, end);
     *rest = span_skip(*rest, end + 2);
     for (size_t i = 0; i < line.len; i++)
-        check((line.data[i] >= 32 && line.data[i] <= 126) || line.data[i] == '\t');
+        check((line.data[i] >= 32 && line.data[i] != 127) || line.data[i] == '\t');
     return line;
 }
 
@@ -138,6 +139,8 @@ static inline void dsn_check_text(struct span body)
         check(line.len == 0 || line.data[0] == ' ' ||
               span_starts_with(line, SPAN("This report comes from ")) ||
               span_starts_with(line, SPAN("where your message ")) ||
+              span_starts_with(line, SPAN("where the message ")) ||
+              span_starts_with(line, SPAN("A message without a sender ")) ||
               span_starts_with(line, SPAN("Your message ")));
     }
 }
@@ -168,7 +171,12 @@ static inline void dsn_check_original(const struct dsn_parts *p, const struct ds
 {
     static uint8_t memory[4 * DSN_HEADER_MAX];
     struct span got = p->body[2];
-    check(dsn_has(p->part_header[2], "Content-Type: text/rfc822-headers"));
+    bool is_whole = dsn_has(p->part_header[2], "Content-Type: message/rfc822") ||
+                    dsn_has(p->part_header[2], "Content-Type: message/global\r\n");
+    check(!is_whole || d->returns_all);
+    check(is_whole || dsn_has(p->part_header[2], "Content-Type: text/rfc822-headers") ||
+          (d->is_international &&
+           dsn_has(p->part_header[2], "Content-Type: message/global-headers")));
     if (dsn_has(p->part_header[2], "quoted-printable")) {
         check(got.len <= sizeof memory);
         got = span_of(memory, dsn_unquote(got, memory));
@@ -176,9 +184,16 @@ static inline void dsn_check_original(const struct dsn_parts *p, const struct ds
     bool has_more = got.len >= 2 && !span_starts_with(d->original, got);
     if (has_more) /* the CRLF that its last line lacked, or the one of an empty part */
         got.len -= 2;
-    check(got.len <= DSN_HEADER_MAX && span_starts_with(d->original, got));
+    check((is_whole || got.len <= DSN_HEADER_MAX) && span_starts_with(d->original, got));
+    check(!is_whole || got.len == d->original.len);
     bool is_at_end = got.len == d->original.len || got.len == 0;
     check(is_at_end || got.data[got.len - 1] == '\n' || has_more);
+}
+
+static inline void dsn_check_ascii(struct span out)
+{
+    for (size_t i = 0; i < out.len; i++)
+        check(out.data[i] < 127);
 }
 
 /* `out` is what dsn_format made of d. */
@@ -194,9 +209,19 @@ static inline struct dsn_parts dsn_check(struct span out, const struct dsn *d)
     snprintf(boundary, sizeof boundary, "boundary=\"=_%s\"", id);
     dsn_check_fields(p.header, header, 9);
     check(dsn_has(p.header, boundary));
-    check(dsn_has(p.header, "multipart/report; report-type=delivery-status;"));
-    check(dsn_has(p.part_header[0], "Content-Type: text/plain; charset=us-ascii"));
-    check(dsn_has(p.part_header[1], "Content-Type: message/delivery-status"));
+    bool is_8bit = dsn_is_8bit(d), is_international = d->is_international;
+    check(dsn_has(p.header, "Content-Transfer-Encoding: 8bit") == is_8bit);
+    if (!is_8bit)
+        dsn_check_ascii(out);
+    check(dsn_has(p.header, is_international
+                                ? "multipart/report; report-type=global-delivery-status;"
+                                : "multipart/report; report-type=delivery-status;"));
+    check(dsn_has(p.part_header[0], is_international
+                                        ? "Content-Type: text/plain; charset=utf-8"
+                                        : "Content-Type: text/plain; charset=us-ascii"));
+    check(dsn_has(p.part_header[1], is_international
+                                        ? "Content-Type: message/global-delivery-status"
+                                        : "Content-Type: message/delivery-status"));
     dsn_check_text(p.body[0]);
     dsn_check_report(p.body[1], d);
     dsn_check_original(&p, d);

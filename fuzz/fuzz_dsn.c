@@ -46,6 +46,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                     .now_ms = 1764000000000,
                     .recipients = recipients,
                     .recipient_count = 1 + cursor_u8(&c) % RECIPIENTS_MAX};
+    d.is_international = d.recipient_count % 4 == 2;
+    d.is_to_postmaster = d.recipient_count % 8 == 3;
+    d.returns_all = d.recipient_count % 3 == 1;
     d.to = take(&c);
     d.envelope_id = take(&c);
     for (size_t i = 0; i < d.recipient_count; i++)

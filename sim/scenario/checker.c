@@ -120,6 +120,25 @@ static void check_notice(const struct checker *c, const struct parcel *p, const 
         ledger_break(l, "%s was delivered, and its sender was told that it had failed", a->address);
 }
 
+/* It was handed to a host that tells nobody, whose 250 was heard: then we tell, if that was asked
+ * for (RFC 3461 5.2.2). */
+static void check_success(const struct checker *c, const struct parcel *p,
+                          const struct addressee *a)
+{
+    struct ledger *l = c->ledger;
+    if (a->success_notice != NULL && a->takes == NULL)
+        ledger_break(l, "%s was said to be relayed, and never was", a->address);
+    bool is_owed = ledger_may_tell(a, WISH_SUCCESS) && p->sender[0] != '\0' && a->notice == NULL;
+    for (const struct take *t = a->takes; t != NULL; t = t->next) {
+        const struct host *h = &c->town->hosts[t->handover->host];
+        is_owed = is_owed && !may_be_forgotten(c, t->handover) && (!h->has_dsn || !h->knows_ehlo);
+    }
+    if (is_owed && a->takes != NULL && a->success_notice == NULL && !is_held(c, NULL, p->sender) &&
+        !is_held(c, p->id, ""))
+        ledger_break(l, "%s was relayed, and its sender, who wants to know, was not told",
+                     a->address);
+}
+
 /* Nothing may come of it. */
 static void check_nothing(const struct checker *c, const struct addressee *a, const char *why)
 {
@@ -145,11 +164,14 @@ static void check_addressee(const struct checker *c, const struct parcel *p,
         check_repeats(c, a->address, p->id, a->takes);
     if (a->notice != NULL)
         check_notice(c, p, a);
+    check_success(c, p, a);
     bool is_promised = p->content_code / 100 == 2 && a->rcpt_code / 100 == 2;
     if (!is_promised || a->takes != NULL || a->notice != NULL)
         return;
     if (is_held(c, p->id, ""))
         return;
+    if (p->sender[0] != '\0' && !ledger_may_tell(a, WISH_FAILURE))
+        return; /* it has failed, and nobody wants to hear of it */
     if (p->sender[0] != '\0' && is_held(c, NULL, p->sender))
         return;
     ledger_break(l, "%s was accepted as %s and is lost: neither delivered, bounced nor held",

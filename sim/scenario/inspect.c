@@ -170,7 +170,28 @@ enum opinion inspect(struct inspection *i)
     return town_of_content(i->town, i->parcel);
 }
 
-static void tell(const struct inspection *i, struct notice *n, struct span address)
+/* By two notifications nobody is told the same; what the client did not want is not told. */
+static void tell_once(struct ledger *l, const struct addressee *a, struct notice **told,
+                      struct notice *n, enum wish what, const char *name)
+{
+    if (!ledger_may_tell(a, what))
+        ledger_break(l, "the sender of <%s> was told that it is %s, and had not asked for that",
+                     a->address, name);
+    if (*told != NULL && *told != n)
+        ledger_break(l, "the sender of <%s> was told by two notifications that it is %s",
+                     a->address, name);
+    *told = n;
+}
+
+static void tell_failed(struct ledger *l, struct addressee *a, struct notice *n)
+{
+    if (a->notice == NULL)
+        a->noticed_us = sim_now_us(l->sim);
+    tell_once(l, a, &a->notice, n, WISH_FAILURE, "failed");
+}
+
+static void tell(const struct inspection *i, struct notice *n, struct span address,
+                 struct span action)
 {
     struct ledger *l = i->ledger;
     struct parcel *p;
@@ -180,14 +201,16 @@ static void tell(const struct inspection *i, struct notice *n, struct span addre
                      SPAN_PRINT(address));
         return;
     }
-    ledger_trace(l, "%s: a notification says that %s has failed", i->town->hosts[i->host].name,
-                 a->address);
-    if (a->notice != NULL && a->notice != n)
-        ledger_break(l, "the sender of <%s> was told of its failure by two notifications",
-                     a->address);
-    if (a->notice == NULL)
-        a->noticed_us = sim_now_us(l->sim);
-    a->notice = n;
+    ledger_trace(l, "%s: a notification says that %s is %.*s", i->town->hosts[i->host].name,
+                 a->address, SPAN_PRINT(action));
+    if (span_equal_nocase(action, SPAN("failed")))
+        tell_failed(l, a, n);
+    else if (span_equal_nocase(action, SPAN("delayed")))
+        tell_once(l, a, &a->late_notice, n, WISH_DELAY, "delayed");
+    else if (span_equal_nocase(action, SPAN("relayed")))
+        tell_once(l, a, &a->success_notice, n, WISH_SUCCESS, "relayed");
+    else
+        ledger_break(l, "<%s> is said to be %.*s", a->address, SPAN_PRINT(action));
 }
 
 /* Final-Recipient, then Action, in each group (RFC 3464 2.3). */
@@ -202,8 +225,8 @@ static void take_notice(const struct inspection *i, const struct handover *h)
         struct span line = line_at(i->content, at, &at);
         if (span_starts_with_nocase(line, SPAN("Final-Recipient: rfc822; ")))
             address = span_skip(line, 25);
-        if (address.len > 0 && span_equal_nocase(line, SPAN("Action: failed"))) {
-            tell(i, n, address);
+        if (address.len > 0 && span_starts_with_nocase(line, SPAN("Action: "))) {
+            tell(i, n, address, span_skip(line, 8));
             address.len = 0;
             told++;
         }

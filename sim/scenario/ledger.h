@@ -52,7 +52,8 @@ struct addressee {
     struct take *takes;    /* the last one first */
     bool is_refused;       /* a server has said 5xx that means it */
     struct notice *notice; /* that says it has failed */
-    int64_t noticed_us;    /* when it came first */
+    struct notice *late_notice, *success_notice;
+    int64_t noticed_us; /* when it came first */
 };
 
 /* A message. */

@@ -53,6 +53,8 @@ static void draw_times(struct settings *s, struct random *r)
     s->deliver_dot_timeout_ms = number(r, 2000, 30000);
     s->deliver_quit_timeout_ms = number(r, 1000, 5000);
     s->deliver_idle_ms = number(r, 0, 5000);
+    struct random own = *r; /* what else is drawn does not depend on it */
+    s->delay_notice_ms = one_in(&own, 2) ? number(&own, 5, 60) * 1000 : 0;
     s->dns_timeout_ms = number(r, 1000, 8000);
     s->command_timeout_ms = number(r, 10000, 40000);
     s->data_timeout_ms = number(r, 10000, 40000);

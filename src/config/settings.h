@@ -176,6 +176,7 @@ struct settings {
     uint32_t retry_first_ms; /* doubles with every attempt */
     uint32_t retry_max_ms;
     uint32_t queue_lifetime_ms;
+    uint32_t delay_notice_ms; /* 0: nobody is told of delays */
     uint64_t fresh_bytes_max; /* content kept in memory until the first attempt */
 
     /* disk */

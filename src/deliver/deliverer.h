@@ -23,8 +23,9 @@ struct deliverer;
 struct deliverer_settings {
     struct lease *lease; /* NULL: they live as long as the deliverer */
     const char *hostname;
-    int agent_door;                           /* os/packet.h; -1: there is no agent */
-    const char *tls_authorities;              /* a PEM file; NULL: those of the system */
+    const char *postmaster;      /* is told of failed mail without a sender; NULL: nobody */
+    int agent_door;              /* os/packet.h; -1: there is no agent */
+    const char *tls_authorities; /* a PEM file; NULL: those of the system */
     struct endpoint source_ipv4, source_ipv6; /* family 0: any */
     uint32_t attempts_max;                    /* addresses tried for one delivery */
     uint32_t messages_max; /* transactions on one connection before it is renewed */

@@ -37,6 +37,8 @@ static void derive_queue(struct generation *g, uint64_t secret)
         .retry_first_ms = s->retry_first_ms,
         .retry_max_ms = s->retry_max_ms,
         .lifetime_ms = s->queue_lifetime_ms,
+        .delay_notice_ms = s->delay_notice_ms,
+        .has_postmaster = s->postmaster != NULL,
         .site_connections_max = s->deliver_connections_max,
         .delivery_recipients_max = s->deliver_recipients_max,
         .fresh_bytes_max = s->fresh_bytes_max,
@@ -62,6 +64,7 @@ static void derive_deliverer(struct worker_generation *w, int agent_door)
     w->deliverer = (struct deliverer_settings){
         .lease = &w->lease,
         .hostname = s->hostname,
+        .postmaster = s->postmaster,
         .tls_authorities = s->deliver_tls_authorities,
         .agent_door = agent_door,
         .source_ipv4 = s->deliver_source_ipv4,

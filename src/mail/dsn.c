@@ -6,6 +6,7 @@
 #include <inttypes.h>
 
 #include "base/check.h"
+#include "base/encode.h"
 #include "mail/address.h"
 #include "mail/date.h"
 #include "mail/domain.h"
@@ -30,6 +31,14 @@ static void put(struct writer *w, const char *text)
     (void)buffer_put_text(w->out, text); /* the buffer remembers that it was full */
 }
 
+static bool is_ascii(struct span s)
+{
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] >= 0x80)
+            return false;
+    return true;
+}
+
 static uint8_t clean(uint8_t byte)
 {
     if (byte == '\t' || byte == '\r' || byte == '\n')
@@ -41,8 +50,17 @@ static uint8_t clean(uint8_t byte)
 static void put_clean(struct writer *w, struct span s, size_t max)
 {
     s = span_sub(s, 0, max);
-    for (size_t i = 0; i < s.len; i++)
-        (void)buffer_put_u8(w->out, clean(s.data[i]));
+    for (size_t i = 0; i < s.len; i++) {
+        size_t utf8 = 0;
+        if (w->dsn->is_international && s.data[i] >= 0x80)
+            utf8 = utf8_sequence(span_skip(s, i));
+        if (utf8 == 0) {
+            (void)buffer_put_u8(w->out, clean(s.data[i]));
+            continue;
+        }
+        (void)buffer_put(w->out, span_sub(s, i, utf8));
+        i += utf8 - 1;
+    }
 }
 
 /* The next word, as long as a line may take, and what follows it; blanks of any kind part words. */
@@ -106,6 +124,8 @@ static bool any(const struct dsn *d, enum dsn_action action)
 
 static const char *subject(const struct dsn *d)
 {
+    if (d->is_to_postmaster)
+        return "Undelivered mail: a message without a sender could not be delivered";
     if (any(d, DSN_FAILED))
         return "Undelivered mail: your message could not be delivered";
     if (any(d, DSN_DELAYED))
@@ -126,16 +146,26 @@ static void put_header(struct writer *w)
     put_clean(w, d->reporting_mta, DOMAIN_MAX);
     (void)buffer_printf(w->out,
                         ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
-                        "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-                        "\tboundary=\"=_%s\"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n"
+                        "Content-Type: multipart/report; report-type=%sdelivery-status;\r\n"
+                        "\tboundary=\"=_%s\"\r\nContent-Transfer-Encoding: %s\r\n\r\n"
                         "This is a message in MIME format.\r\n",
-                        w->id);
+                        d->is_international ? "global-" : "", w->id,
+                        dsn_is_8bit(d) ? "8bit" : "7bit");
 }
 
 static void put_part(struct writer *w, const char *type, const char *description)
 {
     (void)buffer_printf(w->out, "\r\n--=_%s\r\nContent-Description: %s\r\nContent-Type: %s\r\n",
                         w->id, description, type);
+}
+
+/* One of ours, which is in ASCII but for addresses of an international one. */
+static void put_own_part(struct writer *w, const char *type, const char *global,
+                         const char *description)
+{
+    bool is_international = w->dsn->is_international;
+    put_part(w, is_international ? global : type, description);
+    put(w, is_international ? "Content-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n");
 }
 
 static const char *const said_of_action[] = {
@@ -168,7 +198,9 @@ static void put_text_group(struct writer *w, enum dsn_action action, size_t *lef
     const struct dsn *d = w->dsn;
     if (!any(d, action))
         return;
-    (void)buffer_printf(w->out, "\r\n%s:\r\n\r\n", said_of_action[action]);
+    const char *said = d->is_to_postmaster ? "A message without a sender could not be delivered to"
+                                           : said_of_action[action];
+    (void)buffer_printf(w->out, "\r\n%s:\r\n\r\n", said);
     for (size_t i = 0; i < d->recipient_count; i++) {
         if (d->recipients[i].action != action)
             continue;
@@ -186,10 +218,11 @@ static void put_text(struct writer *w)
     char original[ID_TEXT_LEN + 1];
     size_t left = DSN_TEXT_RECIPIENTS_MAX;
     id_format(w->dsn->original_id, original);
-    put_part(w, "text/plain; charset=us-ascii", "Notification");
-    put(w, "\r\nThis report comes from the mail server at\r\n  ");
+    put_own_part(w, "text/plain; charset=us-ascii", "text/plain; charset=utf-8", "Notification");
+    put(w, "This report comes from the mail server at\r\n  ");
     put_clean(w, w->dsn->reporting_mta, DOMAIN_MAX);
-    (void)buffer_printf(w->out, "\r\nwhere your message has the id %s.\r\n", original);
+    (void)buffer_printf(w->out, "\r\nwhere %s message has the id %s.\r\n",
+                        w->dsn->is_to_postmaster ? "the" : "your", original);
     put_text_group(w, DSN_FAILED, &left);
     put_text_group(w, DSN_DELAYED, &left);
     put_text_group(w, DSN_DELIVERED, &left);
@@ -244,7 +277,8 @@ static void put_recipient(struct writer *w, const struct dsn_recipient *r)
     put(w, "\r\n");
     if (is_typed(r->original))
         put_typed(w, "Original-Recipient: ", r->original, ORIGINAL_MAX);
-    put(w, "Final-Recipient: rfc822; ");
+    put(w, is_ascii(r->address) || !w->dsn->is_international ? "Final-Recipient: rfc822; "
+                                                             : "Final-Recipient: utf-8; ");
     put_clean(w, r->address, ADDRESS_MAX);
     (void)buffer_printf(w->out, "\r\nAction: %s\r\nStatus: %s\r\n", action_names[r->action],
                         status);
@@ -259,8 +293,7 @@ static void put_recipient(struct writer *w, const struct dsn_recipient *r)
 static void put_report(struct writer *w)
 {
     const struct dsn *d = w->dsn;
-    put_part(w, "message/delivery-status", "Delivery report");
-    put(w, "\r\n");
+    put_own_part(w, "message/delivery-status", "message/global-delivery-status", "Delivery report");
     put_typed(w, "Original-Envelope-Id: ", d->envelope_id, ENVELOPE_MAX);
     put(w, "Reporting-MTA: dns; ");
     put_clean(w, d->reporting_mta, DOMAIN_MAX);
@@ -281,8 +314,9 @@ static struct span original_fields(struct span original)
     return span_sub(original, 0, len);
 }
 
-/* 7-bit lines of a length that SMTP carries, ended by CRLF, without our boundary. */
-static bool is_plain(struct span s, const char *id)
+/* Lines of a length that SMTP carries, ended by CRLF, without our boundary, whose bytes are of
+ * ASCII, or more where `is_8bit`. */
+static bool is_plain(struct span s, const char *id, bool is_8bit)
 {
     size_t line = 0;
     for (size_t i = 0; i < s.len; i++) {
@@ -290,7 +324,8 @@ static bool is_plain(struct span s, const char *id)
         if (byte == '\r' && i + 1 < s.len && s.data[i + 1] == '\n') {
             i++;
             line = 0;
-        } else if ((byte < 32 && byte != '\t') || byte > 126 || ++line > LINE_MAX_SMTP) {
+        } else if ((byte < 32 && byte != '\t') || byte == 127 || (byte > 127 && !is_8bit) ||
+                   ++line > LINE_MAX_SMTP) {
             return false;
         }
     }
@@ -324,11 +359,50 @@ static void put_quoted_printable(struct writer *w, struct span s)
     }
 }
 
-/* RFC 6522 4: the header alone, since the body may be large and was the sender's to keep. */
+static bool returns_all(const struct dsn *d, const char *id)
+{
+    return d->returns_all && is_plain(d->original, id, true);
+}
+
+static void put_end_of_line(struct writer *w, struct span s)
+{
+    if (s.len > 0 && !span_ends_with_nocase(s, SPAN("\r\n")))
+        put(w, "\r\n");
+}
+
+static void put_all(struct writer *w)
+{
+    const struct dsn *d = w->dsn;
+    put_part(w, d->is_international ? "message/global" : "message/rfc822", "The message");
+    (void)buffer_printf(w->out, "Content-Transfer-Encoding: %s\r\n\r\n",
+                        is_ascii(d->original) ? "7bit" : "8bit");
+    (void)buffer_put(w->out, d->original);
+    put_end_of_line(w, d->original);
+}
+
+/* RFC 6533 3: as it is, where it is in UTF-8. */
+static bool put_global_header(struct writer *w, struct span fields)
+{
+    if (!w->dsn->is_international || !utf8_valid(fields) || !is_plain(fields, w->id, true))
+        return false;
+    put_part(w, "message/global-headers", "Header of the message");
+    put(w, "Content-Transfer-Encoding: 8bit\r\n\r\n");
+    (void)buffer_put(w->out, fields);
+    put_end_of_line(w, fields);
+    return true;
+}
+
+/* RFC 6522 4: the header alone, unless all of it was asked for or is small. */
 static void put_original(struct writer *w)
 {
     struct span fields = original_fields(w->dsn->original);
-    bool plain = is_plain(fields, w->id);
+    bool plain = is_plain(fields, w->id, false);
+    if (returns_all(w->dsn, w->id)) {
+        put_all(w);
+        return;
+    }
+    if (put_global_header(w, fields))
+        return;
     put_part(w, "text/rfc822-headers", "Header of the message");
     put(w, plain ? "Content-Transfer-Encoding: 7bit\r\n\r\n"
                  : "Content-Transfer-Encoding: quoted-printable\r\n\r\n");
@@ -336,8 +410,14 @@ static void put_original(struct writer *w)
         (void)buffer_put(w->out, fields);
     else
         put_quoted_printable(w, fields);
-    if (fields.len > 0 && !span_ends_with_nocase(fields, SPAN("\r\n")))
-        put(w, "\r\n");
+    put_end_of_line(w, fields);
+}
+
+bool dsn_is_8bit(const struct dsn *d)
+{
+    char id[ID_TEXT_LEN + 1];
+    id_format(d->id, id);
+    return d->is_international || (!is_ascii(d->original) && returns_all(d, id));
 }
 
 bool dsn_format(struct buffer *out, const struct dsn *d)

@@ -1,11 +1,12 @@
 /*
  * dsn: writes a delivery status notification (RFC 3464) as a whole message: multipart/report (RFC
- * 6522) of a text for people, a message/delivery-status and the header of the original.
+ * 6522) of a text for people, a message/delivery-status and the original or its header.
  *
  * Everything that peers gave (addresses, host names, replies, the original's header) is cut and
- * cleaned: it can break neither the fields nor the MIME structure, and the result is 7-bit with
- * lines of at most 998 bytes. The boundary is made of the notification's own id; should the
- * original hold it all the same, the original is encoded so that it cannot appear. Envelope and
+ * cleaned: it can break neither the fields nor the MIME structure, and the result is 7-bit (unless
+ * dsn_is_8bit) with lines of at most 998 bytes. The boundary is made of the notification's own id;
+ * should the original hold it all the same, the original is encoded so that it cannot appear, and
+ * only its header is returned. International ones are RFC 6533's. Envelope and
  * sending are the caller's: the reverse-path of a DSN is empty (RFC 3464 2). Pure; any thread.
  */
 #ifndef MAIL_DSN_H
@@ -44,8 +45,14 @@ struct dsn {
     struct span envelope_id; /* ENVID, decoded; empty: none was given */
     const struct dsn_recipient *recipients;
     size_t recipient_count; /* at least 1 */
-    struct span original;   /* the message, or just its header; only the header is returned */
+    struct span original;   /* the message, or just its header */
+    bool returns_all;       /* the original, where its lines allow it; else its header alone */
+    bool is_international;  /* UTF-8 in addresses and header (RFC 6533) */
+    bool is_to_postmaster;  /* since the original has no sender */
 };
+
+/* Will it hold bytes beyond ASCII? Then it goes out as 8BITMIME. */
+bool dsn_is_8bit(const struct dsn *d);
 
 /* Appends the message, header and body, CRLF line ends. False: out is full; what it then holds
    is of no use. */

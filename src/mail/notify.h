@@ -13,7 +13,16 @@
 #include "base/span.h"
 
 /* A set; 0: nothing was said, which asks for failures and delays (RFC 3461 4.1). */
-enum notify { NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8 };
+enum notify {
+    NOTIFY_NEVER = 1,
+    NOTIFY_SUCCESS = 2,
+    NOTIFY_FAILURE = 4,
+    NOTIFY_DELAY = 8,
+    /* Not asked for by anybody: this is the name of a list, whose members stand beside it in the
+       envelope. It is delivered nowhere; its sender, who asked for SUCCESS, is told of the
+       expansion (RFC 3461 5.2.7.3). */
+    NOTIFY_EXPANDED = 16
+};
 
 /* Of a whole message. */
 enum notify_return { RETURN_UNSAID = 0, RETURN_FULL = 1, RETURN_HEADERS = 2 };

@@ -61,7 +61,8 @@ bool dispatch_ready(struct queue *q, struct recipient *r)
     /* Nothing is sent there for some time: its content need not stay in memory. */
     if (d->site->state != SITE_WELL)
         fresh_drop(&q->fresh, m);
-    queue_look_by(q, m, outcome_over_ms(q, m));
+    int64_t over_ms = outcome_over_ms(q, m), late_ms = notify_delay_ms(q, m);
+    queue_look_by(q, m, late_ms < over_ms ? late_ms : over_ms);
     dispatch_hungry(q, d->site);
     return true;
 }

@@ -81,6 +81,8 @@ struct work {
     enum work_state state;
     bool control_due; /* a CONTROL record is to be written, whatever the recipients say */
     bool control_sent;
+    bool delay_due;           /* the sender is to be told that it is late */
+    bool tells_delay;         /* and is, by the notification under way */
     bool is_done;             /* the record under way ends the message */
     bool is_lost;             /* the spool does not know the message */
     uint32_t unsaved, untold; /* recipients in these phases */
@@ -92,6 +94,8 @@ struct work {
     struct buffer payload;
     struct notification notification;
     struct notified_recipient *notified;
+    struct reply **notified_replies; /* references, while `notified` points into them */
+    uint32_t notified_count;
     struct mail_object *mail; /* for the notification; or NULL: it is fetched */
     struct mail_object *dsn;  /* composed, to be appended */
     struct list waits;        /* of operations, for the record after the one under way */
@@ -215,6 +219,8 @@ void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
 void outcome_stuck(struct queue *q, struct recipient *r, enum held_reason reason);
 bool outcome_expired(struct queue *q, struct recipient *r,
                      const struct mail_object *mail); /* false: no memory, nothing was done */
+/* It is a list, whose members are recipients of their own. */
+void outcome_expanded(struct queue *q, struct recipient *r, const struct mail_object *mail);
 /* When its lifetime is over. */
 int64_t outcome_over_ms(const struct queue *q, struct message *m);
 /* Is its time over, and has it been tried in this era? */
@@ -238,6 +244,14 @@ void save_hold(struct queue *q, struct message *m, struct work *w, enum held_rea
 int64_t save_next_ms(const struct work *w); /* when it has to be looked at again; RETRY_NEVER */
 
 /* notify.c */
+/* When the sender is to be told that the message is late; RETRY_NEVER: not, or no more. */
+int64_t notify_delay_ms(const struct queue *q, struct message *m);
+/* Has that time come? Then it is told, once there is memory. */
+void notify_look(struct queue *q, struct message *m);
+void notify_forget(struct queue *q, struct work *w); /* the list of those told of */
+bool notify_is_due(const struct work *w);            /* somebody is to be told something */
+/* Before a record is composed: what it would tell may be over. */
+void notify_review(struct work *w);
 void notify_begin(struct queue *q, struct work *w);
 void notify_answered(struct queue *q, struct work *w);
 void notify_told(struct queue *q, struct work *w);     /* the group is durable */

@@ -2,9 +2,11 @@
  * intake: accepted and recovered messages become entries of the queue; see inside.h.
  */
 #include "mail/address.h"
+#include "mail/notify.h"
 #include "queue/inside.h"
 
 #define CONTENT_BYTES_MAX ((UINT64_C(1) << 40) - 1)
+#define NOTIFY_BITS       0x1fu
 #define PATH_MEMORY_MAX   1024 /* to unquote one local part */
 
 /* The destination of a forward-path; NULL: it has no domain. False: no memory. */
@@ -60,8 +62,13 @@ static struct message *make(struct queue *q, struct id id, const struct envelope
         (e->content_bytes < CONTENT_BYTES_MAX ? e->content_bytes : CONTENT_BYTES_MAX) &
         CONTENT_BYTES_MAX;
     m->has_no_sender = e->reverse_path.len == 0;
+    m->is_last_resort = e->is_last_resort;
     for (uint32_t i = 0; i < m->recipient_count; i++) {
-        if (!find_destination(q, e->recipients[i].path, &m->recipients[i].destination)) {
+        const struct envelope_recipient *to = &e->recipients[i];
+        m->recipients[i].notify = to->notify & NOTIFY_BITS;
+        if (!m->has_no_sender && notify_wants(to->notify, NOTIFY_DELAY))
+            m->wants_delay = 1;
+        if (!find_destination(q, to->path, &m->recipients[i].destination)) {
             intake_release(q, m);
             return NULL;
         }
@@ -125,7 +132,8 @@ static void restore(struct queue *q, struct message *m, const struct message_sta
         r->standing = (unsigned)from->standing & 0xf;
         r->attempts = from->attempts;
         r->due_ms = due_of_wall(q, from->due_wall_ms);
-        if (!recipient_is_waiting(r))
+        r->report = (unsigned)from->report & 3;
+        if (!recipient_is_waiting(r) && r->report == REPORT_NONE)
             recipient_enter(r, PHASE_FINISHED);
         if (from->attempts > 0 && recipient_is_waiting(r))
             m->was_deferred = 1;
@@ -136,7 +144,27 @@ static void restore(struct queue *q, struct message *m, const struct message_sta
     }
     m->is_held = s->held;
     m->held_reason = (unsigned)held_reason_of(s->reason) & 0xf;
+    m->is_delay_told = s->is_delay_told;
     m->crashes = s->crashes;
+}
+
+/* Reports that were owed when the program ended. Without memory they are given up. */
+static void owe_reports(struct queue *q, struct message *m)
+{
+    for (uint32_t i = 0; i < m->recipient_count; i++) {
+        struct recipient *r = &m->recipients[i];
+        if (r->report == REPORT_NONE)
+            continue;
+        struct work *w = save_work(q, m);
+        if (w == NULL) {
+            r->report = REPORT_NONE;
+            recipient_enter(r, PHASE_FINISHED);
+            continue;
+        }
+        recipient_enter(r, PHASE_UNTOLD);
+        w->untold++;
+        save_touch(q, w);
+    }
 }
 
 /*
@@ -186,6 +214,7 @@ void intake_recovered(struct queue *q, const struct recovered_message *from)
     q->counts.recovered++;
     q->counts.held += m->is_held;
     q->counts.deferred += m->was_deferred;
+    owe_reports(q, m);
     if (from->sending)
         count_crash(q, m);
     /* Not now: a million are read in one go, and each turn takes some that are due. */

@@ -6,8 +6,12 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "spool/envelope.h"
 
 _Static_assert(sizeof(struct message) + sizeof(struct recipient) <= 136, "a million must fit");
+
+#define RECIPIENT_INDEX_MAX ((1u << 25) - 1)
+_Static_assert(ENVELOPE_RECIPIENTS_MAX <= RECIPIENT_INDEX_MAX, "an index must fit");
 
 #define TO(phase) (1u << PHASE_##phase)
 
@@ -18,7 +22,7 @@ static const uint16_t moves[] = {
     [PHASE_READY] = TO(BUSY) | TO(SCHEDULED) | TO(UNSAVED) | TO(UNTOLD) | TO(STUCK),
     [PHASE_BUSY] = TO(UNSAVED) | TO(UNTOLD) | TO(STUCK),
     [PHASE_UNSAVED] = TO(SAVING),
-    [PHASE_SAVING] = TO(UNSAVED) | TO(SCHEDULED) | TO(FINISHED),
+    [PHASE_SAVING] = TO(UNSAVED) | TO(SCHEDULED) | TO(UNTOLD) | TO(FINISHED),
     [PHASE_UNTOLD] = TO(TELLING) | TO(UNSAVED) | TO(STUCK),
     [PHASE_TELLING] = TO(UNTOLD) | TO(FINISHED),
     [PHASE_STUCK] = TO(SCHEDULED) | TO(UNSAVED),
@@ -27,6 +31,7 @@ static const uint16_t moves[] = {
 
 struct message *message_new(struct id id, uint32_t recipient_count)
 {
+    check(recipient_count <= RECIPIENT_INDEX_MAX);
     struct message *m = malloc(sizeof *m + recipient_count * sizeof m->recipients[0]);
     if (m == NULL)
         return NULL;
@@ -34,8 +39,9 @@ struct message *message_new(struct id id, uint32_t recipient_count)
     heap_node_init(&m->due);
     for (uint32_t i = 0; i < recipient_count; i++) {
         struct recipient *r = &m->recipients[i];
-        *r =
-            (struct recipient){.index = i, .standing = RECIPIENT_WAITING, .phase = PHASE_SCHEDULED};
+        *r = (struct recipient){.index = i & RECIPIENT_INDEX_MAX,
+                                .standing = RECIPIENT_WAITING,
+                                .phase = PHASE_SCHEDULED};
         list_init(&r->node);
     }
     return m;
@@ -74,11 +80,18 @@ bool recipient_is_waiting(const struct recipient *r)
     return r->standing == RECIPIENT_WAITING;
 }
 
+bool recipient_is_tried(const struct recipient *r)
+{
+    return recipient_is_waiting(r) && r->phase != PHASE_UNTOLD && r->phase != PHASE_TELLING &&
+           r->phase != PHASE_STUCK;
+}
+
 bool message_is_ended(const struct message *m)
 {
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         const struct recipient *r = &m->recipients[i];
-        if (recipient_is_waiting(r) && r->phase != PHASE_TELLING)
+        bool has_left = recipient_is_waiting(r) || r->report != REPORT_NONE;
+        if (has_left && r->phase != PHASE_TELLING)
             return false;
     }
     return true;

@@ -14,12 +14,13 @@
  *   BUSY        is in a delivery
  *   UNSAVED     has a result that is in no append yet
  *   SAVING      has a result that is being made durable
- *   UNTOLD      has failed; its sender is to be told. On disk it still waits
- *   TELLING     the notification is being composed or appended
- *   STUCK       cannot go on and nobody can be told: until an operator releases the message
- *   FINISHED    its end is durable
+ *   UNTOLD      its sender is to be told. Who has failed still waits on disk; who is delivered is
+ * so there, and the report is owed TELLING     the notification is being composed or appended STUCK
+ * cannot go on and nobody can be told: until an operator releases the message FINISHED    its end
+ * is durable
  *
  *   SCHEDULED -> RESOLVING -> READY -> BUSY -> UNSAVED -> SAVING -> SCHEDULED | FINISHED
+ *   SCHEDULED (an expanded list), SAVING (delivered, with a report) -> UNTOLD
  *   BUSY, RESOLVING, READY -> UNTOLD -> TELLING -> UNTOLD (it could not be told) | FINISHED
  *   SCHEDULED, RESOLVING, READY, UNTOLD, STUCK -> UNSAVED by an operator's command
  *   SAVING -> UNSAVED after a fault of the disk; SCHEDULED -> FINISHED: found so at the start
@@ -56,7 +57,9 @@ struct recipient {
     struct destination *destination; /* a reference; NULL: it has no domain */
     struct reply *reply;             /* a reference, or NULL */
     int64_t due_ms;                  /* monotonic */
-    uint32_t index;                  /* in the envelope, and in its message */
+    uint32_t index : 25;             /* in the envelope, and in its message */
+    uint32_t notify : 5;             /* a set of enum notify */
+    uint32_t report : 2; /* enum recipient_report: of a DELIVERED one, until its sender is told */
     uint16_t attempts;
     uint8_t standing : 4; /* enum recipient_standing */
     uint8_t phase : 4;    /* enum phase; written by recipient_enter alone */
@@ -90,12 +93,15 @@ struct message {
     uint64_t crashes : 8;
     uint64_t held_reason : 4;
     uint64_t is_held : 1;
-    uint64_t is_removing : 1;   /* by an operator, once what is under way is back */
-    uint64_t has_no_sender : 1; /* the null reverse-path: nobody can be told */
-    uint64_t was_deferred : 1;  /* counted in `deferred` */
-    uint32_t version;           /* of its newest state, tried or written */
-    uint32_t moving;            /* recipients RESOLVING or READY */
-    uint32_t busy;              /* recipients BUSY */
+    uint64_t is_removing : 1;    /* by an operator, once what is under way is back */
+    uint64_t has_no_sender : 1;  /* the null reverse-path: nobody can be told */
+    uint64_t was_deferred : 1;   /* counted in `deferred` */
+    uint64_t is_delay_told : 1;  /* or is not to be */
+    uint64_t wants_delay : 1;    /* somebody is to be told of, should it be late */
+    uint64_t is_last_resort : 1; /* see the envelope */
+    uint32_t version;            /* of its newest state, tried or written */
+    uint32_t moving;             /* recipients RESOLVING or READY */
+    uint32_t busy;               /* recipients BUSY */
     uint32_t recipient_count;
     struct recipient recipients[];
 };
@@ -108,6 +114,8 @@ struct message *message_of(const struct recipient *r);
 /* The only writer of a phase; keeps `moving` and `busy`; holds the move against a table. */
 void recipient_enter(struct recipient *r, enum phase phase);
 bool recipient_is_waiting(const struct recipient *r); /* its standing is WAITING */
+/* It is waiting, and neither failed nor stuck. */
+bool recipient_is_tried(const struct recipient *r);
 /* Nobody is waiting, once those who are being told of have been: all that is left is to end it. */
 bool message_is_ended(const struct message *m);
 

@@ -2,6 +2,7 @@
  * outcome: what has become of a recipient: its new standing, its next time, and the line in the
  * log; see inside.h. save.c makes it durable.
  */
+#include "mail/notify.h"
 #include "queue/inside.h"
 
 void outcome_settle(struct queue *q, struct recipient *r, enum recipient_standing standing)
@@ -69,6 +70,41 @@ static void enter(struct queue *q, struct recipient *r, enum phase phase)
     save_touch(q, w);
 }
 
+/* Of whom the sender wants to hear, where nobody else reports it. */
+static enum recipient_report report_of(const struct recipient *r,
+                                       const struct delivery_result *result)
+{
+    const struct route *route = r->destination == NULL ? NULL : r->destination->route;
+    enum route_transport transport = route == NULL ? ROUTE_SMTP : route->transport;
+    if ((r->notify & NOTIFY_SUCCESS) == 0 || message_of(r)->has_no_sender)
+        return REPORT_NONE;
+    if (transport == ROUTE_LOCAL)
+        return REPORT_DELIVERED;
+    if (!result->is_relayed)
+        return REPORT_NONE;
+    return transport == ROUTE_LMTP ? REPORT_DELIVERED : REPORT_RELAYED;
+}
+
+/* A report needs the original's header. */
+static void keep_mail(struct message *m, const struct mail_object *mail)
+{
+    if (m->work->mail == NULL && mail != NULL)
+        m->work->mail = mail_retain((struct mail_object *)(uintptr_t)mail);
+}
+
+void outcome_expanded(struct queue *q, struct recipient *r, const struct mail_object *mail)
+{
+    struct message *m = message_of(r);
+    outcome_settle(q, r, RECIPIENT_DELIVERED);
+    if (m->has_no_sender) {
+        enter(q, r, PHASE_UNSAVED);
+        return;
+    }
+    keep_mail(m, mail);
+    r->report = REPORT_EXPANDED;
+    enter(q, r, PHASE_UNTOLD);
+}
+
 void outcome_delivered(struct queue *q, struct recipient *r, const struct delivery_result *result,
                        const struct mail_object *mail)
 {
@@ -77,6 +113,11 @@ void outcome_delivered(struct queue *q, struct recipient *r, const struct delive
     count_attempt(r);
     reply_release(&q->replies, r->reply);
     r->reply = NULL;
+    r->report = (unsigned)report_of(r, result) & 3;
+    if (r->report != REPORT_NONE) {
+        keep_mail(m, mail);
+        r->reply = reply_get(&q->replies, result->text, result->remote, FAULT_NONE);
+    }
     outcome_settle(q, r, RECIPIENT_DELIVERED);
     enter(q, r, PHASE_UNSAVED);
     LOG(q->log, EVENT_MESSAGE_DELIVERED, log_id("id", m->id), log_span("to", address_of(r, mail)),
@@ -101,17 +142,20 @@ static void log_failed(struct queue *q, const struct recipient *r, const struct 
 static void fail(struct queue *q, struct recipient *r, const struct mail_object *mail)
 {
     struct message *m = message_of(r);
-    struct work *w = m->work;
     q->counts.failed++;
     log_failed(q, r, mail, reply_fault(r->reply));
     r->due_ms = q->clock.mono_ms;
-    if (m->has_no_sender) {
+    if (m->has_no_sender && (m->is_last_resort || !q->settings.has_postmaster)) {
         outcome_stuck(q, r, HELD_UNDELIVERABLE);
         return;
     }
-    /* The notification needs the original's header. */
-    if (w->mail == NULL && mail != NULL)
-        w->mail = mail_retain((struct mail_object *)mail);
+    /* Its sender wants to hear nothing of it (RFC 3461 4.1): that is its end. */
+    if (!m->has_no_sender && !notify_wants((uint8_t)r->notify, NOTIFY_FAILURE)) {
+        outcome_settle(q, r, RECIPIENT_FAILED);
+        enter(q, r, PHASE_UNSAVED);
+        return;
+    }
+    keep_mail(m, mail);
     enter(q, r, PHASE_UNTOLD);
 }
 

@@ -59,6 +59,9 @@ static int64_t next_look_ms(const struct queue *q, struct message *m)
     if (over_ms <= now_ms) /* but it was not tried in this era, or its turn is about to come */
         over_ms = now_ms + QUEUE_TROUBLE_MAX_MS;
     int64_t next_ms = m->moving > 0 ? over_ms : RETRY_NEVER;
+    int64_t late_ms = notify_delay_ms(q, m);
+    if (late_ms > now_ms && late_ms < next_ms)
+        next_ms = late_ms;
     bool can_start = !m->is_held && !m->is_removing;
     for (uint32_t i = 0; i < m->recipient_count; i++) {
         const struct recipient *r = &m->recipients[i];
@@ -79,6 +82,7 @@ static void look_at(struct queue *q, struct message *m)
     if (m->work != NULL)
         save_touch(q, m->work);
     expire(q, m);
+    notify_look(q, m);
     resolve_message(q, m);
     schedule_set(&q->schedule, m, next_look_ms(q, m));
 }

@@ -20,9 +20,11 @@ struct queue;
 struct queue_settings {
     int64_t retry_first_ms, retry_max_ms; /* doubles from the first to the most, with some spread */
     int64_t lifetime_ms;                  /* then the recipient fails: EXPIRED */
-    uint32_t site_connections_max;        /* the window's most; it begins at QUEUE_WINDOW_FIRST */
-    uint32_t delivery_recipients_max;     /* of one transaction */
-    uint64_t fresh_bytes_max; /* mail objects kept in memory until their first attempt */
+    int64_t delay_notice_ms; /* its sender is told once that a message is late; 0: never */
+    bool has_postmaster;     /* who is told of failed mail without a sender; else it is held */
+    uint32_t site_connections_max;    /* the window's most; it begins at QUEUE_WINDOW_FIRST */
+    uint32_t delivery_recipients_max; /* of one transaction */
+    uint64_t fresh_bytes_max;         /* mail objects kept in memory until their first attempt */
     const char *next_hop; /* a host or an address that all mail goes to; NULL: by MX; not kept */
     uint16_t next_hop_port;
     uint64_t secret; /* of the hash tables */

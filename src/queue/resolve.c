@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "base/check.h"
+#include "mail/notify.h"
 #include "queue/inside.h"
 
 /* There is no memory to go on now. */
@@ -82,7 +83,12 @@ static void begin(struct queue *q, struct recipient *r)
 {
     struct destination *d = r->destination;
     list_remove(&r->node);
-    if (d == NULL) {
+    if ((r->notify & NOTIFY_EXPANDED) != 0) {
+        if (save_work(q, message_of(r)) == NULL)
+            try_later(q, r);
+        else
+            outcome_expanded(q, r, fresh_look(message_of(r)));
+    } else if (d == NULL) {
         if (save_work(q, message_of(r)) == NULL)
             try_later(q, r);
         else

@@ -57,7 +57,7 @@ void save_work_free(struct queue *q, struct work *w)
     operate_answered(q, &w->waits_sent, FAULT_NOT_FOUND);
     operate_answered(q, &w->waits, FAULT_NOT_FOUND);
     buffer_fini(&w->payload);
-    free(w->notified);
+    notify_forget(q, w);
     mail_release(w->mail);
     mail_release(w->dsn);
     mail_release(w->notification.dsn); /* an answer that was never read */
@@ -91,8 +91,11 @@ static void describe(struct queue *q, struct recipient *r, bool with_told, struc
 {
     struct recipient_state *to = &s->recipients[r->index];
     to->standing = (enum recipient_standing)r->standing;
-    if (r->phase == PHASE_TELLING && with_told)
-        to->standing = RECIPIENT_FAILED;
+    to->report = (enum recipient_report)r->report;
+    if (r->phase == PHASE_TELLING && with_told) {
+        to->standing = recipient_is_waiting(r) ? RECIPIENT_FAILED : to->standing;
+        to->report = REPORT_NONE;
+    }
     to->attempts = r->attempts;
     to->due_wall_ms = retry_wall_of_mono(&q->clock, r->due_ms);
     to->reply = number_of(q, r->reply, s);
@@ -104,6 +107,8 @@ static bool encode_state(struct queue *q, struct work *w, struct buffer *out)
     struct message_state s = {.held = m->is_held,
                               .crashes = (uint8_t)m->crashes,
                               .is_delivering = m->busy > 0,
+                              .is_delay_told =
+                                  m->is_delay_told || (w->dsn != NULL && w->tells_delay),
                               .recipient_count = m->recipient_count};
     if (m->is_held)
         s.reason = held_reason_text((enum held_reason)m->held_reason);
@@ -155,6 +160,7 @@ static bool compose(struct queue *q, struct work *w)
 {
     struct message *m = w->message;
     struct append *a = &w->append;
+    notify_review(w);
     w->is_done = message_is_ended(m) && (w->dsn != NULL || w->untold == 0);
     a->type = w->control_due ? RECORD_CONTROL : RECORD_OUTCOME;
     if (w->is_done)
@@ -237,6 +243,11 @@ static void saved(struct queue *q, struct work *w)
         struct recipient *r = &m->recipients[i];
         if (r->phase != PHASE_SAVING)
             continue;
+        if (r->report != REPORT_NONE) {
+            recipient_enter(r, PHASE_UNTOLD);
+            w->untold++;
+            continue;
+        }
         recipient_enter(r, recipient_is_waiting(r) ? PHASE_SCHEDULED : PHASE_FINISHED);
         if (r->phase == PHASE_SCHEDULED)
             queue_look_by(q, m, r->due_ms);
@@ -330,6 +341,7 @@ static void give_up_rest(struct queue *q, struct work *w)
             r->phase == PHASE_SCHEDULED || r->phase == PHASE_STUCK || r->phase == PHASE_UNTOLD;
         if (rests) {
             w->untold -= r->phase == PHASE_UNTOLD;
+            r->report = REPORT_NONE;
             recipient_enter(r, PHASE_UNSAVED);
             w->unsaved++;
         }
@@ -380,7 +392,7 @@ static bool wants_append(const struct queue *q, const struct work *w)
 
 static bool wants_notify(const struct queue *q, const struct work *w)
 {
-    return w->untold > 0 && w->dsn == NULL && q->stop == NULL &&
+    return notify_is_due(w) && w->dsn == NULL && q->stop == NULL &&
            w->notify_after_ms <= q->clock.mono_ms;
 }
 
@@ -423,7 +435,7 @@ int64_t save_next_ms(const struct work *w)
         return next_ms;
     if (w->unsaved > 0 || w->dsn != NULL || w->control_due || message_is_ended(w->message))
         next_ms = w->append_after_ms;
-    if (w->untold > 0 && w->dsn == NULL && w->notify_after_ms < next_ms)
+    if (notify_is_due(w) && w->dsn == NULL && w->notify_after_ms < next_ms)
         next_ms = w->notify_after_ms;
     return next_ms;
 }

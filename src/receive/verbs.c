@@ -152,12 +152,24 @@ static void append_recipient(struct session *s, struct session_recipient *r)
     s->recipient_count++;
 }
 
+/* RFC 3461 5.2.7.3: of a list that is expanded here its sender hears of the expansion, when he has
+ * asked for success, and of the members' own success no more. A single other address is an alias
+ * (5.2.7.2): all that was asked for is asked for it. */
+static uint8_t notify_of_member(uint8_t notify)
+{
+    uint8_t rest = notify & (uint8_t)~NOTIFY_SUCCESS;
+    return notify != 0 && rest == 0 ? NOTIFY_NEVER : rest;
+}
+
 /* One recipient for each of the paths. False: no room. */
 static bool append_finals(struct session *s, const struct span *paths, uint32_t count)
 {
+    bool is_told = count > 1 && (s->asked->notify & NOTIFY_SUCCESS) != 0;
     struct session_recipient *made = arena_alloc(&s->envelope, count * sizeof *made);
     for (uint32_t i = 0; made != NULL && i < count; i++) {
         made[i] = *s->asked;
+        if (is_told)
+            made[i].notify = notify_of_member(s->asked->notify);
         if (span_equal(paths[i], s->asked->path))
             continue;
         made[i].original = s->asked->path;
@@ -167,6 +179,10 @@ static bool append_finals(struct session *s, const struct span *paths, uint32_t 
         return false;
     for (uint32_t i = 0; i < count; i++)
         append_recipient(s, &made[i]);
+    if (is_told) {
+        s->asked->notify |= NOTIFY_EXPANDED;
+        append_recipient(s, s->asked);
+    }
     return true;
 }
 

@@ -33,7 +33,8 @@ enum {
     FLAG_DOT_LINES = 4,
     FLAG_SMTPUTF8 = 8,
     FLAG_RETURN_FULL = 16,
-    FLAG_RETURN_HEADERS = 32
+    FLAG_RETURN_HEADERS = 32,
+    FLAG_LAST_RESORT = 64
 };
 
 static bool put_header(struct buffer *out, enum tag tag, uint64_t len)
@@ -57,7 +58,8 @@ static uint64_t flags_of(const struct envelope *e)
     return (e->content_in_file ? FLAG_IN_FILE : 0u) | (e->body_8bitmime ? FLAG_8BITMIME : 0u) |
            (e->has_dot_lines ? FLAG_DOT_LINES : 0u) | (e->smtputf8 ? FLAG_SMTPUTF8 : 0u) |
            (e->ret == RETURN_FULL ? FLAG_RETURN_FULL : 0u) |
-           (e->ret == RETURN_HEADERS ? FLAG_RETURN_HEADERS : 0u);
+           (e->ret == RETURN_HEADERS ? FLAG_RETURN_HEADERS : 0u) |
+           (e->is_last_resort ? FLAG_LAST_RESORT : 0u);
 }
 
 /* What is seldom there and then costs nothing. */
@@ -166,6 +168,7 @@ static void take_flags(struct envelope *e, uint64_t flags)
     e->body_8bitmime = (flags & FLAG_8BITMIME) != 0;
     e->has_dot_lines = (flags & FLAG_DOT_LINES) != 0;
     e->smtputf8 = (flags & FLAG_SMTPUTF8) != 0;
+    e->is_last_resort = (flags & FLAG_LAST_RESORT) != 0;
     e->ret = (flags & FLAG_RETURN_FULL) != 0      ? RETURN_FULL
              : (flags & FLAG_RETURN_HEADERS) != 0 ? RETURN_HEADERS
                                                   : RETURN_UNSAID;

@@ -38,6 +38,8 @@ struct envelope {
     bool body_8bitmime;   /* declared by BODY=8BITMIME (RFC 6152) */
     bool has_dot_lines;   /* some line begins with a dot: sending must stuff it (RFC 5321 4.5.2) */
     bool smtputf8;        /* MAIL said so (RFC 6531 3.4) */
+    bool is_last_resort;  /* a report to the postmaster about mail without a sender: should it fail,
+                             there is nobody left to tell */
     enum notify_return ret;
     struct span envid; /* as it came, still in xtext (RFC 3461 4.4); empty: not said */
     struct span content;

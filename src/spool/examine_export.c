@@ -135,7 +135,8 @@ static void put_text_if_any(struct exporting *x, FILE *file, const char *key, st
 static void put_recipient(struct exporting *x, FILE *file, const struct recovered_message *m,
                           uint32_t i)
 {
-    static const struct recipient_state fresh = {RECIPIENT_WAITING, 0, STATE_NO_REPLY, 0};
+    static const struct recipient_state fresh = {RECIPIENT_WAITING, 0, STATE_NO_REPLY, 0,
+                                                 REPORT_NONE};
     bool known = m->state.recipient_count > i;
     const struct recipient_state *r = known ? &m->state.recipients[i] : &fresh;
     fputs(i == 0 ? "\n    {" : ",\n    {", file);

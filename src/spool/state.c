@@ -4,16 +4,18 @@
 #include "base/cursor.h"
 #include "spool/envelope.h"
 
-/* Layout: version u8 (1), held u8, crashes u8, delivering u8, reply count u16, reason length u16,
- * run count u32, reason, replies (length u16, text), runs. */
+/* Layout: version u8 (1), held u8, crashes u8, flags u8 (1 delivering, 2 delay told), reply count
+ * u16, reason length u16, run count u32, reason, replies (length u16, text), runs. */
 #define STATE_LAYOUT 1
-/* A run: count u32, standing u8, zero u8, attempts u16, reply u16, zero u16, due u64. */
+/* A run: count u32, standing u8, report u8, attempts u16, reply u16, zero u16, due u64. */
 #define RUN_BYTES 20
+
+enum { FLAG_DELIVERING = 1, FLAG_DELAY_TOLD = 2 };
 
 static bool same(const struct recipient_state *a, const struct recipient_state *b)
 {
     return a->standing == b->standing && a->attempts == b->attempts && a->reply == b->reply &&
-           a->due_wall_ms == b->due_wall_ms;
+           a->due_wall_ms == b->due_wall_ms && a->report == b->report;
 }
 
 static uint32_t run_length(const struct message_state *s, uint32_t from)
@@ -41,7 +43,7 @@ static bool put_text(struct buffer *out, struct span text)
 static bool put_run(struct buffer *out, const struct recipient_state *r, uint32_t count)
 {
     return buffer_put_u32(out, count) && buffer_put_u8(out, (uint8_t)r->standing) &&
-           buffer_put_u8(out, 0) && buffer_put_u16(out, r->attempts) &&
+           buffer_put_u8(out, (uint8_t)r->report) && buffer_put_u16(out, r->attempts) &&
            buffer_put_u16(out, r->reply) && buffer_put_u16(out, 0) &&
            buffer_put_u64(out, (uint64_t)r->due_wall_ms);
 }
@@ -49,8 +51,10 @@ static bool put_run(struct buffer *out, const struct recipient_state *r, uint32_
 bool state_encode(const struct message_state *s, struct buffer *out)
 {
     check(s->reply_count <= STATE_REPLIES_MAX);
+    uint8_t flags = (uint8_t)((s->is_delivering ? FLAG_DELIVERING : 0) |
+                              (s->is_delay_told ? FLAG_DELAY_TOLD : 0));
     bool ok = buffer_put_u8(out, STATE_LAYOUT) && buffer_put_u8(out, s->held) &&
-              buffer_put_u8(out, s->crashes) && buffer_put_u8(out, s->is_delivering) &&
+              buffer_put_u8(out, s->crashes) && buffer_put_u8(out, flags) &&
               buffer_put_u16(out, s->reply_count) && buffer_put_u32(out, count_runs(s)) &&
               put_text(out, s->reason);
     for (uint16_t i = 0; ok && i < s->reply_count; i++)
@@ -75,15 +79,15 @@ static void take_run(struct cursor *c, struct message_state *s)
 {
     uint32_t count = cursor_u32(c);
     uint8_t standing = cursor_u8(c);
-    (void)cursor_u8(c);
-    struct recipient_state r = {.attempts = cursor_u16(c)};
+    uint8_t report = cursor_u8(c);
+    struct recipient_state r = {.report = (enum recipient_report)report, .attempts = cursor_u16(c)};
     r.reply = cursor_u16(c);
     (void)cursor_u16(c);
     r.due_wall_ms = (int64_t)cursor_u64(c);
     r.standing = (enum recipient_standing)standing;
     bool reply_fits = r.reply == STATE_NO_REPLY || r.reply < s->reply_count;
     bool standing_fits = standing >= RECIPIENT_WAITING && standing <= RECIPIENT_REMOVED;
-    if (!reply_fits || !standing_fits)
+    if (!reply_fits || !standing_fits || report > REPORT_EXPANDED)
         cursor_fail(c);
     if (cursor_ok(c)) {
         for (uint32_t i = 0; i < count; i++)
@@ -113,7 +117,9 @@ enum fault state_decode(struct span payload, uint32_t recipient_count, struct ar
     uint8_t layout = cursor_u8(&c);
     struct message_state s = {.held = cursor_u8(&c) != 0};
     s.crashes = cursor_u8(&c);
-    s.is_delivering = cursor_u8(&c) != 0;
+    uint8_t flags = cursor_u8(&c);
+    s.is_delivering = (flags & FLAG_DELIVERING) != 0;
+    s.is_delay_told = (flags & FLAG_DELAY_TOLD) != 0;
     s.reply_count = cursor_u16(&c);
     uint32_t runs = cursor_u32(&c);
     s.reason = take_text(&c);

@@ -25,16 +25,26 @@ enum recipient_standing {
     RECIPIENT_REMOVED = 4 /* by an operator's command */
 };
 
+/* What the sender, who asked for it, is still to be told of a recipient that is DELIVERED. */
+enum recipient_report {
+    REPORT_NONE = 0,
+    REPORT_DELIVERED = 1,
+    REPORT_RELAYED = 2, /* to a host that sends no report of its own (RFC 3461 5.2.2) */
+    REPORT_EXPANDED = 3
+};
+
 struct recipient_state {
     enum recipient_standing standing;
     uint16_t attempts;
     uint16_t reply; /* index of the last reply's text, or STATE_NO_REPLY */
     int64_t due_wall_ms;
+    enum recipient_report report;
 };
 
 struct message_state {
     bool held;
     uint8_t crashes;    /* at how many crashes it was being worked on */
+    bool is_delay_told; /* its sender knows that it is late */
     bool is_delivering; /* other recipients were with a server meanwhile: a SENDING before this
                            record still counts */
     struct span reason; /* why it is held, or who changed it */

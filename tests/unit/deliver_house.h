@@ -423,6 +423,7 @@ static void house_begin(uint64_t seed, const struct sim_options *options)
     house.random = sim_random(house.sim);
     house.settings = (struct deliverer_settings){
         .hostname = "out.example",
+        .postmaster = "postmaster@here.example",
         .attempts_max = 10,
         .messages_max = 100,
         .idle_ms = 20000,

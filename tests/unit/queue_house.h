@@ -95,8 +95,10 @@ struct house {
     char last_question[256];
     uint32_t with_mail; /* deliveries that had their mail */
     bool is_stopped;
-    char first_to[64][64]; /* the first recipients of the first deliveries, in order */
-    uint32_t answered;     /* letters of the client that came back */
+    char first_to[64][64];           /* the first recipients of the first deliveries, in order */
+    uint32_t answered;               /* letters of the client that came back */
+    uint8_t notify;                  /* of all recipients that are accepted from now on */
+    uint32_t told[DSN_EXPANDED + 1]; /* recipients told of, by action */
 };
 
 static inline struct stored *stored_of(struct house *h, struct id id)
@@ -386,7 +388,7 @@ static inline struct mail_object *make_mail(struct house *h, const char *from, c
     struct id id = id_next(&h->ids, (uint64_t)loop_wall_ms(actor_loop(h->client)), random);
     struct envelope_recipient *recipients = calloc(count, sizeof *recipients);
     for (uint32_t i = 0; i < count; i++)
-        recipients[i].path = to[i];
+        recipients[i] = (struct envelope_recipient){.path = to[i], .notify = h->notify};
     struct envelope e = {.arrival_wall_ms = loop_wall_ms(actor_loop(h->client)),
                          .reverse_path = span_text(from),
                          .client = span_text(client),
@@ -411,13 +413,22 @@ static inline void worker_notify(struct house *h, struct actor *worker, struct n
         h->notify_faults--;
         n->fault = h->notify_fault;
     } else {
-        struct span to = s->mail->envelope.reverse_path;
+        struct span to =
+            n->is_to_postmaster ? SPAN("postmaster@b.test") : s->mail->envelope.reverse_path;
+        uint8_t notify = h->notify;
+        assert_int_equal(n->is_to_postmaster, s->mail->envelope.reverse_path.len == 0);
         assert_true(to.len > 0 && n->recipient_count > 0);
         for (uint32_t i = 0; i < n->recipient_count; i++) {
-            assert_int_equal(s->delivered[n->recipients[i].index], 0);
-            assert_true(n->recipients[i].text.len > 0);
+            const struct notified_recipient *r = &n->recipients[i];
+            bool is_success = r->action == DSN_RELAYED || r->action == DSN_DELIVERED;
+            assert_int_equal(s->delivered[r->index], is_success);
+            assert_true(r->text.len > 0 || r->action == DSN_EXPANDED);
+            h->told[r->action]++;
         }
+        h->notify = 0;
         n->dsn = make_mail(h, "", "", &to, 1);
+        h->notify = notify;
+        n->dsn->envelope.is_last_resort = n->is_to_postmaster;
     }
     (void)answer_in(h, worker, &n->letter, 1000);
 }

@@ -126,7 +126,8 @@ static inline struct buffer a_state(uint32_t count, uint16_t attempts, const cha
     struct span replies[] = {span_text(reply)};
     assert_true(count <= 64);
     for (uint32_t i = 0; i < count; i++)
-        recipients[i] = (struct recipient_state){RECIPIENT_WAITING, attempts, 0, 1764000009999};
+        recipients[i] =
+            (struct recipient_state){RECIPIENT_WAITING, attempts, 0, 1764000009999, REPORT_NONE};
     struct message_state s = {
         .recipients = recipients, .recipient_count = count, .replies = replies, .reply_count = 1};
     struct buffer b;

@@ -194,7 +194,7 @@ static inline void model_state(struct model_message *m, uint32_t version, struct
     struct span replies[] = {span_text(text)};
     for (uint32_t i = 0; i < m->recipient_count; i++)
         recipients[i] = (struct recipient_state){RECIPIENT_WAITING, (uint16_t)(version + i % 2), 0,
-                                                 1764000009999};
+                                                 1764000009999, REPORT_NONE};
     struct message_state s = {.crashes = (uint8_t)(version % 7),
                               .recipients = recipients,
                               .recipient_count = m->recipient_count,

@@ -283,6 +283,67 @@ static void is_not_broken_by_random_bytes(void **state)
     }
 }
 
+static void returns_the_message_where_its_lines_allow_it(void **state)
+{
+    (void)state;
+    static const struct {
+        struct span original;
+        bool is_whole, is_8bit;
+    } rows[] = {
+        {SPAN("Subject: x\r\n\r\nbody\r\n"), true, false},
+        {SPAN("Subject: x\r\n\r\nno end"), true, false},
+        {SPAN("Subject: x\r\n\r\n\xff\r\n"), true, true},
+        {SPAN("Subject: x\r\n\r\nbare\n"), false, false},
+        {SPAN("Subject: x\r\n\r\nbare\r"), false, false},
+        {SPAN("Subject: x\r\n\r\nnul\0\r\n"), false, false},
+        {SPAN("Subject: x\r\n\r\n--=_01081G81860W40J2GB1G6GW3RG\r\n"), false, false},
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct dsn d = a_dsn(1);
+        d.original = rows[i].original;
+        d.returns_all = true;
+        struct dsn_parts p = format(&d);
+        assert_int_equal(dsn_has(p.part_header[2], "message/rfc822"), rows[i].is_whole);
+        assert_int_equal(dsn_is_8bit(&d), rows[i].is_8bit);
+        expect_has(p.body[2], "Subject: x\r\n");
+    }
+}
+
+static void is_of_rfc_6533_when_international(void **state)
+{
+    (void)state;
+    struct dsn d = a_dsn(2);
+    d.is_international = true;
+    d.to = SPAN("j\xc3\xb6rg@a.example");
+    recipients[0].address = SPAN("\xe4\xbe\x8b@b.example");
+    recipients[0].original = SPAN("utf-8;\xe4\xbe\x8b@a.example");
+    recipients[0].diagnostic = SPAN("550 \xff \xc3\xb6");
+    d.original = SPAN("Subject: \xc3\xb6\r\n\r\n\xc3\xb6\r\n");
+    struct dsn_parts p = format(&d);
+    expect_has(p.header, "To: <j\xc3\xb6rg@a.example>\r\n");
+    expect_has(p.body[1], "Original-Recipient: utf-8;\xe4\xbe\x8b@a.example\r\n"
+                          "Final-Recipient: utf-8; \xe4\xbe\x8b@b.example\r\n");
+    expect_has(p.body[1], "Diagnostic-Code: smtp; 550 ? \xc3\xb6\r\n");
+    expect_has(p.body[1], "Final-Recipient: rfc822; user@b.example\r\n");
+    expect_has(p.part_header[2], "message/global-headers");
+    d.returns_all = true;
+    expect_has(format(&d).part_header[2], "Content-Type: message/global\r\n");
+    d.returns_all = false;
+    d.original = SPAN("Subject: \xff\r\n\r\n"); /* no UTF-8 */
+    expect_has(format(&d).part_header[2], "text/rfc822-headers");
+}
+
+static void speaks_to_the_postmaster(void **state)
+{
+    (void)state;
+    struct dsn d = a_dsn(1);
+    d.is_to_postmaster = true;
+    struct dsn_parts p = format(&d);
+    expect_has(p.header, "Subject: Undelivered mail: a message without a sender");
+    expect_has(p.body[0], "A message without a sender could not be delivered to:");
+    expect_lacks(p.body[0], "our message");
+}
+
 static void returns_the_header_alone(void **state)
 {
     (void)state;
@@ -447,13 +508,26 @@ static void wants_recipients(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(writes_a_whole_notification),    CASE(writes_every_field),
-        CASE(names_the_worst_in_the_subject), CASE(is_not_broken_by_hostile_values),
-        CASE(leaves_out_what_has_no_type),    CASE(is_not_broken_by_random_bytes),
-        CASE(returns_the_header_alone),       CASE(encodes_what_is_not_plain),
-        CASE(keeps_lines_that_smtp_carries),  CASE(returns_whole_fields_up_to_the_limit),
-        CASE(cuts_long_diagnostics),          CASE(lists_so_many_in_the_text),
-        CASE(tells_when_it_does_not_fit),     CASE(wants_recipients),
+        CASE(writes_a_whole_notification),
+        CASE(writes_every_field),
+        CASE(names_the_worst_in_the_subject),
+        CASE(is_not_broken_by_hostile_values),
+        CASE(leaves_out_what_has_no_type),
+        CASE(is_not_broken_by_random_bytes),
+        CASE(returns_the_message_where_its_lines_allow_it),
+        CASE(encodes_what_is_not_plain),
+        CASE(is_of_rfc_6533_when_international),
+        CASE(encodes_what_is_not_plain),
+        CASE(speaks_to_the_postmaster),
+        CASE(encodes_what_is_not_plain),
+        CASE(returns_the_header_alone),
+        CASE(encodes_what_is_not_plain),
+        CASE(keeps_lines_that_smtp_carries),
+        CASE(returns_whole_fields_up_to_the_limit),
+        CASE(cuts_long_diagnostics),
+        CASE(lists_so_many_in_the_text),
+        CASE(tells_when_it_does_not_fit),
+        CASE(wants_recipients),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

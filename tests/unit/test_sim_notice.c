@@ -68,12 +68,19 @@ static struct dsn_parts expect_dsn(const struct message *m)
     const struct envelope *e = &notification.dsn->envelope;
     assert_int_equal(e->reverse_path.len, 0);
     assert_int_equal(e->recipient_count, 1);
-    expect_span(e->recipients[0].path, SPAN("sender@a.example"));
+    expect_span(e->recipients[0].path, notification.is_to_postmaster
+                                           ? SPAN("postmaster@here.example")
+                                           : m->mail->envelope.reverse_path);
     assert_false(e->content_in_file);
     assert_true(e->content_bytes <= INLINE_MAX && e->content_bytes == e->content.len);
     struct dsn d = {.id = notification.dsn->id,
                     .recipient_count = notification.recipient_count,
-                    .original = m->content};
+                    .original = m->content,
+                    .returns_all = !m->is_in_file,
+                    .is_international = e->smtputf8,
+                    .is_to_postmaster = e->is_last_resort};
+    assert_int_equal(e->recipients[0].notify, NOTIFY_NEVER);
+    assert_int_equal(e->body_8bitmime, dsn_is_8bit(&d));
     return dsn_check(e->content, &d);
 }
 
@@ -211,6 +218,97 @@ static void says_why(void **state)
     }
 }
 
+/* RFC 3461 4.3, 4.4 and 5.2.1: what was said with the message stands in the report. */
+static void says_what_was_said(void **state)
+{
+    (void)state;
+    struct message *m = a_message("a@b c@d e@f", 500);
+    struct envelope *e = &m->mail->envelope;
+    e->envid = SPAN("QQ+2B314+20159");
+    e->recipients[0].orcpt = SPAN("rfc822;List+2BMe@b");
+    e->recipients[0].original = SPAN("not@this");
+    e->recipients[1].original = SPAN("alias@d");
+    ask(m, 3, true);
+    recipients[0].action = DSN_DELAYED;
+    recipients[0].text = SPAN("450 4.2.0 later");
+    recipients[1].action = DSN_RELAYED;
+    recipients[1].text = SPAN("250 2.0.0 ok");
+    recipients[2].action = DSN_EXPANDED;
+    recipients[2].text = SPAN("");
+    recipients[2].is_reply = false;
+    notification.retry_until_ms = 1764400000000;
+    await_notice();
+    struct dsn_parts p = expect_dsn(m);
+    assert_true(span_starts_with(p.body[1], SPAN("Original-Envelope-Id: QQ+314 159\r\n")));
+    assert_true(dsn_has(p.body[1], "Original-Recipient: rfc822;List+Me@b\r\nFinal-Recipient: "
+                                   "rfc822; a@b\r\nAction: delayed\r\nStatus: 4.2.0\r\n"));
+    assert_true(dsn_has(p.body[1], "Will-Retry-Until: Sat, 29 Nov 2025 07:06:40 +0000\r\n"));
+    assert_true(dsn_has(p.body[1], "Original-Recipient: rfc822;alias@d\r\nFinal-Recipient: "
+                                   "rfc822; c@d\r\nAction: relayed\r\nStatus: 2.0.0\r\n"));
+    assert_true(dsn_has(p.body[1], "rfc822; e@f\r\nAction: expanded\r\nStatus: 2."));
+    assert_true(dsn_has(p.part_header[2], "text/rfc822-headers")); /* nobody has failed */
+}
+
+static void returns_what_was_asked_for(void **state)
+{
+    (void)state;
+    static const struct {
+        size_t bytes;
+        enum notify_return ret;
+        bool is_whole;
+    } rows[] = {{500, RETURN_UNSAID, true},   {500, RETURN_HEADERS, false},
+                {500, RETURN_FULL, true},     {60000, RETURN_UNSAID, false},
+                {60000, RETURN_FULL, true},   {60000, RETURN_HEADERS, false},
+                {300000, RETURN_FULL, false}, {300000, RETURN_UNSAID, false}};
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct message *m = a_message("a@b", rows[i].bytes);
+        m->mail->envelope.ret = rows[i].ret;
+        ask(m, 1, true);
+        await_notice();
+        struct dsn_parts p = expect_dsn(m);
+        assert_int_equal(dsn_has(p.part_header[2], "message/rfc822"), rows[i].is_whole);
+    }
+}
+
+/* A double bounce; but not when nobody is configured for it, nor for mail that has a sender. */
+static void tells_the_postmaster(void **state)
+{
+    (void)state;
+    struct message *m = a_message("a@b", 500);
+    ask(m, 1, true);
+    notification.is_to_postmaster = true;
+    expect_refused(FAULT_DAMAGED);
+    m->mail->envelope.reverse_path = (struct span){NULL, 0};
+    await_notice();
+    struct dsn_parts p = expect_dsn(m);
+    assert_true(notification.dsn->envelope.is_last_resort);
+    assert_true(dsn_has(p.header, "To: <postmaster@here.example>\r\n"));
+    house.settings.postmaster = NULL;
+    ask(m, 1, true);
+    notification.is_to_postmaster = true;
+    expect_refused(FAULT_DENIED);
+    house.settings.postmaster = "postmaster@here.example";
+}
+
+/* RFC 6533, where something of mail that came by SMTPUTF8 needs it. */
+static void is_international_where_needed(void **state)
+{
+    (void)state;
+    struct message *m = a_message("\xc3\xa9@b", 500);
+    ask(m, 1, true);
+    await_notice(); /* not said to be: then in ASCII all the same */
+    assert_true(dsn_has(expect_dsn(m).body[1], "Final-Recipient: rfc822; ??@b\r\n"));
+    m->mail->envelope.smtputf8 = true;
+    ask(m, 1, true);
+    await_notice();
+    assert_true(notification.dsn->envelope.smtputf8);
+    assert_true(dsn_has(expect_dsn(m).body[1], "Final-Recipient: utf-8; \xc3\xa9@b\r\n"));
+    m->mail->envelope.recipients[0].path = SPAN("e@b");
+    ask(m, 1, true);
+    await_notice();
+    assert_false(notification.dsn->envelope.smtputf8);
+}
+
 /* First without the original, then not at all: the queue asks for fewer. */
 static void has_a_limit(void **state)
 {
@@ -301,6 +399,10 @@ int main(void)
         CASE(tells_that_the_original_is_gone),
         CASE(refuses_what_the_envelope_does_not_have),
         CASE(says_why),
+        CASE(says_what_was_said),
+        CASE(returns_what_was_asked_for),
+        CASE(tells_the_postmaster),
+        CASE(is_international_where_needed),
         CASE(has_a_limit),
         CASE(can_be_freed_at_any_time),
         CASE(can_be_freed_while_it_fetches),

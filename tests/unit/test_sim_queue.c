@@ -378,7 +378,8 @@ static void recovered_at_its_end(void **state)
     struct id id = house_accept(h, "a@a.test", "ok@b.test");
     struct stored *s = of(h, id);
     s->state = (struct message_state){
-        .recipients = (struct recipient_state[]){{RECIPIENT_DELIVERED, 1, STATE_NO_REPLY, 0}},
+        .recipients =
+            (struct recipient_state[]){{RECIPIENT_DELIVERED, 1, STATE_NO_REPLY, 0, REPORT_NONE}},
         .recipient_count = 1};
     s->version = 5;
     house_die(h);

@@ -196,7 +196,7 @@ static bool accept_message(struct bench *b)
 static bool put_outcome(struct bench *b, uint32_t message)
 {
     struct known *k = &b->messages[message];
-    struct recipient_state standing = {RECIPIENT_WAITING, 1, STATE_NO_REPLY, 5};
+    struct recipient_state standing = {RECIPIENT_WAITING, 1, STATE_NO_REPLY, 5, REPORT_NONE};
     struct message_state s = {.recipients = &standing, .recipient_count = 1};
     struct buffer payload;
     buffer_init(&payload, 4096);

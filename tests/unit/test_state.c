@@ -16,7 +16,7 @@ static struct span replies[] = {{(const uint8_t *)"451 4.7.1 later", 15},
 static void set_all(struct recipient_state *r, uint32_t count, enum recipient_standing standing)
 {
     for (uint32_t i = 0; i < count; i++)
-        r[i] = (struct recipient_state){standing, 2, 0, 1764000000000};
+        r[i] = (struct recipient_state){standing, 2, 0, 1764000000000, REPORT_NONE};
 }
 
 static struct message_state some_state(struct recipient_state *r, uint32_t count)
@@ -37,7 +37,7 @@ static void comes_back_as_it_was(void **state)
     struct recipient_state r[MANY];
     set_all(r, MANY, RECIPIENT_WAITING);
     r[0].standing = RECIPIENT_DELIVERED;
-    r[7] = (struct recipient_state){RECIPIENT_FAILED, 1, 1, 5};
+    r[7] = (struct recipient_state){RECIPIENT_FAILED, 1, 1, 5, REPORT_NONE};
     r[MANY - 1].reply = STATE_NO_REPLY;
     struct message_state s = some_state(r, MANY), back;
     struct buffer b;
@@ -147,7 +147,7 @@ static void long_replies_are_cut(void **state)
     memset(text, 'x', sizeof text);
     for (size_t len = STATE_REPLY_BYTES_MAX - 1; len <= sizeof text; len++) {
         struct span reply = span_of(text, len);
-        struct recipient_state r = {RECIPIENT_WAITING, 1, 0, 1};
+        struct recipient_state r = {RECIPIENT_WAITING, 1, 0, 1, REPORT_NONE};
         struct message_state s = {
             .recipients = &r, .recipient_count = 1, .replies = &reply, .reply_count = 1};
         struct message_state back;
