@@ -90,8 +90,12 @@ static struct settings *draw_settings(const struct town *t, struct random *r)
     if (one_in(r, 6))
         s->spool_bytes_max = s->segment_bytes * number(r, 9, 14);
     if (t->has_next_hop) {
-        s->next_hop_host = t->hosts[0].name;
-        s->next_hop_port = 25;
+        struct delivery_target *to = arena_alloc(&s->memory, sizeof *to);
+        check(to != NULL);
+        to->kind = DELIVERY_SMTP;
+        to->hop = (struct next_hop){.host = span_text(t->hosts[0].name), .port = 25};
+        s->relay_to = to;
+        s->relay_to_count = 1;
     }
     s->log_level = LOG_NOTICE;
     return s;

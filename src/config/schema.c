@@ -25,7 +25,7 @@
 #define FIELD_DELIVER    const struct delivery_target *
 #define FIELD_ENDPOINTS  const struct endpoint *
 #define FIELD_RANGES     const struct address_range *
-#define FIELD_NEXT_HOP   const char *
+#define FIELD_NEXT_HOPS  const struct delivery_target *
 #define FIELD_ENDPOINT   struct endpoint
 #define FIELD_SOURCES    struct endpoint
 #define FIELD_TLS        enum tls_demand
@@ -71,7 +71,7 @@
 #define COUNT_DELIVER(record, field)    offsetof(record, field##_count)
 #define COUNT_ENDPOINTS(record, field)  offsetof(record, field##_count)
 #define COUNT_RANGES(record, field)     offsetof(record, field##_count)
-#define COUNT_NEXT_HOP(record, field)   0
+#define COUNT_NEXT_HOPS(record, field)  offsetof(record, field##_count)
 #define COUNT_ENDPOINT(record, field)   0
 #define COUNT_SOURCES(record, field)    0
 #define COUNT_TLS(record, field)        0
@@ -232,7 +232,8 @@ const char *schema_suggest(enum block_id block, struct span name, enum option_id
 bool schema_is_list(enum option_id id)
 {
     enum option_type type = schema_option(id)->type;
-    return type == TYPE_ENDPOINTS || type == TYPE_RANGES || type == TYPE_DELIVER;
+    return type == TYPE_ENDPOINTS || type == TYPE_RANGES || type == TYPE_DELIVER ||
+           type == TYPE_NEXT_HOPS;
 }
 
 size_t schema_values_max(enum option_id id)

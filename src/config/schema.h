@@ -41,7 +41,7 @@ enum option_type {
     TYPE_DELIVER,   /* a list of struct deliver_target */
     TYPE_ENDPOINTS, /* a list of struct endpoint */
     TYPE_RANGES,    /* a list of struct address_range */
-    TYPE_NEXT_HOP,  /* settings.next_hop_host, _port and _is_lmtp */
+    TYPE_NEXT_HOPS, /* the same, hosts alone */
     TYPE_ENDPOINT,  /* struct endpoint */
     TYPE_SOURCES,   /* settings.deliver_source_ipv4 and _ipv6 */
     TYPE_TLS,

@@ -11,7 +11,6 @@
 #include "config/value.h"
 #include "mail/domain.h"
 
-#define SMTP_PORT  25
 #define MEMORY_MAX (16u * 1024 * 1024) /* the longest lists and texts need half of it */
 
 static bool set_defaults(struct settings *s)
@@ -29,7 +28,6 @@ struct settings *settings_default(const char *hostname)
         return NULL;
     arena_init(&s->memory, MEMORY_MAX);
     s->references = 1;
-    s->next_hop_port = SMTP_PORT; /* for who sets only the host */
     s->hostname = arena_text(&s->memory, span_text(hostname));
     if (s->hostname == NULL || !set_defaults(s)) {
         settings_release(s);

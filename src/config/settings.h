@@ -25,7 +25,12 @@ struct address_range {
 };
 
 /* Whether mail may be handed over in clear. */
-enum tls_demand { TLS_DEMAND_MAY, TLS_DEMAND_MUST, TLS_DEMAND_NEVER };
+enum tls_demand {
+    TLS_DEMAND_UNSAID, /* as `deliver` has it */
+    TLS_DEMAND_MAY,
+    TLS_DEMAND_MUST,
+    TLS_DEMAND_NEVER
+};
 
 /* Where mail is handed to: a host, or for LMTP the path of a Unix socket. A value. */
 struct next_hop {
@@ -122,13 +127,10 @@ struct settings {
     /* relay */
     const struct address_range *relay_from; /* clients that may send to any domain */
     uint32_t relay_from_count;
-    const struct next_hop *relay_to; /* in the order to be tried; all by SMTP, or all by LMTP */
-    uint32_t relay_to_count;         /* 0: by MX */
+    const struct delivery_target *relay_to; /* in the order to be tried; hosts, all by SMTP or all
+                                               by LMTP */
+    uint32_t relay_to_count;                /* 0: by MX */
     enum tls_demand relay_tls;
-    const char *next_hop_host; /* name or address without brackets, or (LMTP) the path of a socket;
-                                  NULL: by MX */
-    uint16_t next_hop_port;
-    bool next_hop_is_lmtp;
 
     /* dns */
     struct endpoint dns_server; /* family 0: those of /etc/resolv.conf */

@@ -206,6 +206,7 @@ static bool put_limits(struct buffer *out, const struct option *o)
     case TYPE_ACCOUNT:
         return buffer_printf(out, ", of at most %s bytes", o->most);
     case TYPE_DELIVER:
+    case TYPE_NEXT_HOPS:
     case TYPE_ENDPOINTS:
     case TYPE_RANGES:
         return buffer_printf(out, ", at most %s", o->most);
@@ -214,7 +215,6 @@ static bool put_limits(struct buffer *out, const struct option *o)
     case TYPE_TABLE:
     case TYPE_MAILBOX:
     case TYPE_SEPARATOR:
-    case TYPE_NEXT_HOP:
     case TYPE_ENDPOINT:
     case TYPE_SOURCES:
     case TYPE_TLS:

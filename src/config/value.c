@@ -83,7 +83,7 @@ const char *value_expected(enum option_type type)
         return "addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25";
     case TYPE_RANGES:
         return "address ranges such as 192.0.2.0/24 or 2001:db8::/32";
-    case TYPE_NEXT_HOP:
+    case TYPE_NEXT_HOPS:
         return "smtp:HOST, smtp:HOST:PORT, lmtp:HOST:PORT or lmtp:/PATH";
     case TYPE_ENDPOINT:
         return "an address such as 192.0.2.1, 192.0.2.1:53 or [2001:db8::1]:53";
@@ -275,7 +275,8 @@ static enum fault set_name(void *record, const struct option *o, struct span wor
 {
     struct names names = names_of(o->type);
     unsigned found = 0;
-    while (found < names.count && !span_equal(word, span_text(names.rows[found])))
+    while (found < names.count &&
+           (names.rows[found] == NULL || !span_equal(word, span_text(names.rows[found]))))
         found++;
     if (found == names.count)
         return refuse_type(why, word, o->type);
@@ -385,6 +386,14 @@ static const char *check_template(struct span path)
     return has_user ? NULL : "without {user} all users would share one Maildir";
 }
 
+static const char *parse_host(struct span word, struct delivery_target *target_out)
+{
+    *target_out = (struct delivery_target){.kind = DELIVERY_SMTP};
+    if (span_starts_with(word, SPAN("lmtp:")))
+        target_out->kind = DELIVERY_LMTP;
+    return network_parse_next_hop(word, &target_out->hop);
+}
+
 static const char *parse_deliver(struct span word, struct delivery_target *target_out,
                                  struct span *text_out)
 {
@@ -404,11 +413,9 @@ static const char *parse_deliver(struct span word, struct delivery_target *targe
                    ? NULL
                    : "the path of a program begins with /";
     }
-    bool is_lmtp = span_starts_with(word, SPAN("lmtp:"));
-    if (!is_lmtp && !span_starts_with(word, SPAN("smtp:")))
+    if (!span_starts_with(word, SPAN("lmtp:")) && !span_starts_with(word, SPAN("smtp:")))
         return "expected " DELIVER_FORMS;
-    target_out->kind = is_lmtp ? DELIVERY_LMTP : DELIVERY_SMTP;
-    return network_parse_next_hop(word, &target_out->hop);
+    return parse_host(word, target_out);
 }
 
 /* Several only of one kind, over the network. */
@@ -417,8 +424,11 @@ static const char *check_order(const struct delivery_target *list, uint32_t coun
 {
     if (count == 0)
         return NULL;
-    if (next->kind != DELIVERY_LMTP && next->kind != DELIVERY_SMTP)
+    if ((next->kind != DELIVERY_LMTP && next->kind != DELIVERY_SMTP) ||
+        (list[0].kind != DELIVERY_LMTP && list[0].kind != DELIVERY_SMTP))
         return "this stands alone: only hosts may be several";
+    if (next->hop.host.data[0] == '/' || list[0].hop.host.data[0] == '/')
+        return "a socket stands alone: only hosts with ports may be several";
     return next->kind == list[0].kind ? NULL : "several hosts are all of smtp: or all of lmtp:";
 }
 
@@ -426,10 +436,11 @@ static enum fault add_deliver(struct settings *s, void *record, const struct opt
                               struct span word, struct buffer *why)
 {
     struct delivery_target target;
-    struct span text;
+    struct span text = {NULL, 0};
     uint32_t count = 0;
     const struct delivery_target *list = list_of(record, o, &count);
-    const char *wrong = parse_deliver(word, &target, &text);
+    const char *wrong =
+        o->type == TYPE_DELIVER ? parse_deliver(word, &target, &text) : parse_host(word, &target);
     if (wrong == NULL)
         wrong = check_order(list, count, &target);
     if (wrong != NULL)
@@ -466,18 +477,6 @@ static enum fault add_range(struct settings *s, void *record, const struct optio
     if (wrong != NULL)
         return refuse(why, word, wrong);
     return add_to_list(s, record, o, &range, sizeof range);
-}
-
-static enum fault set_next_hop(struct settings *s, const struct option *o, struct span word,
-                               struct buffer *why)
-{
-    struct next_hop hop;
-    const char *wrong = network_parse_next_hop(word, &hop);
-    if (wrong != NULL)
-        return refuse(why, word, wrong);
-    s->next_hop_port = hop.port;
-    s->next_hop_is_lmtp = hop.is_lmtp;
-    return set_text(s, s, o, hop.host);
 }
 
 static enum fault set_server(struct settings *s, struct span word, struct buffer *why)
@@ -591,13 +590,12 @@ enum fault value_set(struct settings *s, enum option_id id, struct span word, st
     case TYPE_SEPARATOR:
         return set_separator(record, o, word, why);
     case TYPE_DELIVER:
+    case TYPE_NEXT_HOPS:
         return add_deliver(s, record, o, word, why);
     case TYPE_ENDPOINTS:
         return add_endpoint(s, record, o, word, why);
     case TYPE_RANGES:
         return add_range(s, record, o, word, why);
-    case TYPE_NEXT_HOP:
-        return set_next_hop(s, o, word, why);
     case TYPE_ENDPOINT:
         return set_server(s, word, why);
     case TYPE_SOURCES:
@@ -622,9 +620,9 @@ size_t value_count(const void *record, enum option_id id)
     case TYPE_DOMAIN:
     case TYPE_TABLE:
     case TYPE_MAILBOX:
-    case TYPE_NEXT_HOP:
         return text_of(record, o) != NULL ? 1 : 0;
     case TYPE_DELIVER:
+    case TYPE_NEXT_HOPS:
     case TYPE_ENDPOINTS:
     case TYPE_RANGES:
         (void)list_of(record, o, &count);
@@ -639,10 +637,11 @@ size_t value_count(const void *record, enum option_id id)
     case TYPE_DURATION:
     case TYPE_SIZE:
     case TYPE_SEPARATOR:
+        return 1;
     case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:
-        return 1;
+        return name_of(record, o) == NULL ? 0 : 1;
     }
     return 0;
 }
@@ -670,14 +669,6 @@ static bool put_deliver(struct buffer *out, const struct delivery_target *target
     return false;
 }
 
-static bool put_next_hop(const struct settings *s, struct buffer *out)
-{
-    struct next_hop hop = {.host = span_text(s->next_hop_host),
-                           .port = s->next_hop_port,
-                           .is_lmtp = s->next_hop_is_lmtp};
-    return network_put_next_hop(out, &hop);
-}
-
 bool value_put(const void *record, enum option_id id, size_t index, struct buffer *out)
 {
     const struct option *o = schema_option(id);
@@ -701,7 +692,8 @@ bool value_put(const void *record, enum option_id id, size_t index, struct buffe
         return buffer_printf(out, "file:%s", text_of(record, o));
     case TYPE_SEPARATOR:
         return put_separator(record, o, out);
-    case TYPE_DELIVER: {
+    case TYPE_DELIVER:
+    case TYPE_NEXT_HOPS: {
         const struct delivery_target *list = list_of(record, o, &count);
         return put_deliver(out, &list[index]);
     }
@@ -713,8 +705,6 @@ bool value_put(const void *record, enum option_id id, size_t index, struct buffe
         const struct address_range *list = list_of(record, o, &count);
         return network_put_range(out, &list[index]);
     }
-    case TYPE_NEXT_HOP:
-        return put_next_hop(s, out);
     case TYPE_ENDPOINT:
         return buffer_put(out, endpoint_format(s->dns_server, text));
     case TYPE_SOURCES:

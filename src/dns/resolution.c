@@ -9,9 +9,12 @@
 #include "base/check.h"
 #include "dns/name.h"
 #include "mail/domain.h"
+#include "route/destination.h"
 
 struct resolution_host {
     uint16_t preference;
+    uint16_t port;
+    bool is_address;  /* it was named by its address: nothing is asked */
     bool is_in_doubt; /* a lookup has failed */
     bool is_unknown;  /* there is no such name */
     uint8_t name_len;
@@ -121,8 +124,7 @@ static bool parse_address(struct span name, bool is_host, struct endpoint *addre
 static struct route *make_route(const struct resolution *r, const struct route_host *hosts,
                                 uint32_t count)
 {
-    const struct resolver_settings *s = r->settings;
-    return route_new_by(r->is_host ? s->next_hop_transport : ROUTE_SMTP, s->tls, hosts, count);
+    return route_new_by(r->transport, r->tls, hosts, count);
 }
 
 static void conclude_with(struct resolution *r, struct route *route)
@@ -142,7 +144,7 @@ static void go_to_address(struct resolution *r, struct endpoint address)
     address.port = r->port;
     if (!is_usable(address)) {
         fail(r, FAULT_DNS_NO_ADDRESS, UINT32_MAX);
-    } else if (!r->is_host && is_ours(r, address)) {
+    } else if (!r->is_configured && is_ours(r, address)) {
         fail(r, FAULT_MAIL_LOOP, UINT32_MAX);
     } else {
         conclude_with(r, make_route(r, &host, 1));
@@ -153,9 +155,11 @@ static void add_host(struct resolution *r, struct span name, uint16_t preference
 {
     struct resolution_host *host = &r->hosts[r->host_count++];
     host->preference = preference;
+    host->port = r->port;
     host->ttl_s = host->none_ttl_s = ANSWER_TTL_MAX_S;
     host->name_len = (uint8_t)name.len;
-    memcpy(host->name, name.data, name.len);
+    if (name.len > 0)
+        memcpy(host->name, name.data, name.len);
 }
 
 /* The name itself is the only host: implicit MX, or a configured next hop. */
@@ -170,28 +174,6 @@ static void ask_for_itself(struct resolution *r)
     enter(r, RESOLUTION_ADDRESSES);
 }
 
-void resolution_init(struct resolution *r, const struct resolver_settings *settings,
-                     struct span name, bool is_host, uint16_t port)
-{
-    struct endpoint address;
-    struct name wire;
-    *r = (struct resolution){.settings = settings,
-                             .name = name,
-                             .is_host = is_host,
-                             .port = port,
-                             .ttl_s = ANSWER_TTL_MAX_S};
-    if (is_host && name.len > 0 && name.data[0] == '/')
-        conclude_with(r, route_new_to_path(ROUTE_LMTP, name));
-    else if (parse_address(name, is_host, &address))
-        go_to_address(r, address);
-    else if (domain_check(name, 0) != FAULT_NONE || !name_parse(name, &wire))
-        fail(r, FAULT_DNS_NO_DOMAIN, UINT32_MAX);
-    else if (is_host)
-        ask_for_itself(r);
-    else
-        enter(r, RESOLUTION_EXCHANGES);
-}
-
 void resolution_fini(struct resolution *r)
 {
     route_release(r->route);
@@ -200,13 +182,32 @@ void resolution_fini(struct resolution *r)
     r->hosts = NULL;
 }
 
+/* Hosts that addresses are asked of. */
+static uint32_t count_names(const struct resolution *r)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < r->host_count; i++)
+        count += r->hosts[i].is_address ? 0 : 1;
+    return count;
+}
+
+/* The one of this number. */
+static struct resolution_host *asked_host(const struct resolution *r, uint32_t number)
+{
+    uint32_t i = 0;
+    check(number < count_names(r));
+    while (r->hosts[i].is_address || number-- > 0)
+        i++;
+    return &r->hosts[i];
+}
+
 uint32_t resolution_question_count(const struct resolution *r)
 {
     switch (r->state) {
     case RESOLUTION_EXCHANGES:
         return 1;
     case RESOLUTION_ADDRESSES:
-        return 2 * r->host_count;
+        return 2 * count_names(r);
     case RESOLUTION_NEW:
     case RESOLUTION_CONCLUDED:
         break;
@@ -219,7 +220,7 @@ struct resolution_question resolution_question(const struct resolution *r, uint3
     check(index < resolution_question_count(r));
     if (r->state == RESOLUTION_EXCHANGES)
         return (struct resolution_question){r->name, ANSWER_MX};
-    return (struct resolution_question){host_name(&r->hosts[index / 2]),
+    return (struct resolution_question){host_name(asked_host(r, index / 2)),
                                         index % 2 == 0 ? ANSWER_A : ANSWER_AAAA};
 }
 
@@ -296,12 +297,11 @@ static void answer_exchanges(struct resolution *r, enum fault fault, struct span
 /* Addresses --------------------------------------------------------------------------------------
  */
 
-static void take_address(struct resolution *r, struct resolution_host *host,
-                         struct endpoint address)
+static void take_address(struct resolution_host *host, struct endpoint address)
 {
     struct endpoint *addresses = address.family == 4 ? host->ipv4 : host->ipv6;
     uint8_t *count = address.family == 4 ? &host->ipv4_count : &host->ipv6_count;
-    address.port = r->port;
+    address.port = host->port;
     if (*count == RESOLVER_ADDRESSES_MAX || !is_usable(address))
         return;
     for (uint8_t i = 0; i < *count; i++)
@@ -313,7 +313,7 @@ static void take_address(struct resolution *r, struct resolution_host *host,
 static void answer_addresses(struct resolution *r, uint32_t index, enum fault fault,
                              struct span packet)
 {
-    struct resolution_host *host = &r->hosts[index / 2];
+    struct resolution_host *host = asked_host(r, index / 2);
     struct answer answer = {0};
     if (fault == FAULT_NONE)
         fault =
@@ -327,7 +327,7 @@ static void answer_addresses(struct resolution *r, uint32_t index, enum fault fa
     if (answer.ttl_s < *ttl_s)
         *ttl_s = answer.ttl_s;
     for (uint32_t i = 0; i < answer.count; i++)
-        take_address(r, host, answer.records[i].address);
+        take_address(host, answer.records[i].address);
 }
 
 /* IPv6 and IPv4 by turns, so that the second address tried takes another way (RFC 8305 4). */
@@ -348,7 +348,7 @@ static void order_addresses(struct resolution_host *host)
 /* A configured next hop may be on this machine; any other way to ourselves is a loop. */
 static void look_for_self(struct resolution *r, const struct resolution_host *host)
 {
-    if (r->is_host)
+    if (r->is_configured)
         return;
     for (uint8_t i = 0; i < host->ipv4_count; i++)
         if (is_ours(r, host->ipv4[i]))
@@ -417,9 +417,109 @@ static void conclude(struct resolution *r)
     } else if (r->is_self_seen) {
         fail(r, FAULT_MAIL_LOOP, sum.none_ttl_s);
     } else {
-        fail(r, r->is_host && sum.is_unknown ? FAULT_DNS_NO_DOMAIN : FAULT_DNS_NO_ADDRESS,
+        fail(r, r->is_configured && sum.is_unknown ? FAULT_DNS_NO_DOMAIN : FAULT_DNS_NO_ADDRESS,
              sum.none_ttl_s);
     }
+}
+
+/* Beginning ------------------------------------------------------------------------------------
+ */
+
+static enum route_tls tls_of(enum tls_demand demand)
+{
+    switch (demand) {
+    case TLS_DEMAND_MUST:
+        return ROUTE_TLS_MUST;
+    case TLS_DEMAND_NEVER:
+        return ROUTE_TLS_NEVER;
+    case TLS_DEMAND_MAY:
+    case TLS_DEMAND_UNSAID:
+        break;
+    }
+    return ROUTE_TLS_MAY;
+}
+
+/* In the order of the configuration, which is that of their preference. */
+static void add_target(struct resolution *r, const struct next_hop *hop)
+{
+    struct endpoint address;
+    bool is_address = parse_address(hop->host, true, &address);
+    struct resolution_host *host = &r->hosts[r->host_count];
+    struct span name = is_address ? span_of(NULL, 0) : hop->host;
+    if (name.len <= DOMAIN_MAX)
+        add_host(r, name, (uint16_t)r->host_count);
+    host->is_address = is_address;
+    host->port = hop->port;
+    if (is_address)
+        take_address(host, address);
+}
+
+static void go_to_targets(struct resolution *r, const struct mail_destination *d)
+{
+    const struct next_hop *first = &d->targets[0].hop;
+    r->is_configured = true;
+    r->transport = d->targets[0].kind == DELIVERY_LMTP ? ROUTE_LMTP : ROUTE_SMTP;
+    if (first->host.data[0] == '/') {
+        conclude_with(r, route_new_to_path(r->transport, first->host));
+        return;
+    }
+    r->hosts = calloc(d->target_count, sizeof *r->hosts);
+    if (r->hosts == NULL) {
+        fail(r, FAULT_NO_MEMORY, 0);
+        return;
+    }
+    for (uint32_t i = 0; i < d->target_count && i < RESOLVER_HOSTS_MAX; i++)
+        add_target(r, &d->targets[i].hop);
+    enter(r, RESOLUTION_ADDRESSES);
+    if (r->open_count == 0)
+        conclude(r);
+}
+
+/* What the configuration says of the domain; false: the DNS is to be asked. */
+static bool go_as_configured(struct resolution *r)
+{
+    struct mail_destination d = destination_find(r->settings->settings, r->name);
+    r->tls = tls_of(d.tls);
+    switch (d.kind) {
+    case DESTINATION_MX:
+        return false;
+    case DESTINATION_HOSTS:
+        go_to_targets(r, &d);
+        break;
+    case DESTINATION_LOCAL:
+        conclude_with(r, route_new_to_path(ROUTE_LOCAL, span_text(d.domain->name)));
+        break;
+    case DESTINATION_NONE:
+        fail(r, FAULT_NO_DESTINATION, UINT32_MAX);
+        break;
+    }
+    return true;
+}
+
+static void go_by_dns(struct resolution *r)
+{
+    struct endpoint address;
+    struct name wire;
+    if (parse_address(r->name, r->is_configured, &address))
+        go_to_address(r, address);
+    else if (domain_check(r->name, 0) != FAULT_NONE || !name_parse(r->name, &wire))
+        fail(r, FAULT_DNS_NO_DOMAIN, UINT32_MAX);
+    else if (r->is_configured)
+        ask_for_itself(r);
+    else
+        enter(r, RESOLUTION_EXCHANGES);
+}
+
+void resolution_init(struct resolution *r, const struct resolver_settings *settings,
+                     struct span name, bool is_host, uint16_t port)
+{
+    *r = (struct resolution){.settings = settings,
+                             .name = name,
+                             .is_configured = is_host,
+                             .port = port,
+                             .ttl_s = ANSWER_TTL_MAX_S};
+    if (is_host || settings->settings == NULL || !go_as_configured(r))
+        go_by_dns(r);
 }
 
 void resolution_answer(struct resolution *r, uint32_t index, enum fault fault, struct span packet)

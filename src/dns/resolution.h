@@ -5,6 +5,8 @@
  * no I/O and knows no time; answers of a step may come in any order. One allocation for the hosts;
  * at most RESOLVER_HOSTS_MAX of them. Names and settings are the caller's while it lives.
  *
+ * What is configured for a domain needs no MX, and what has addresses no question.
+ *
  *   EXCHANGES ──(MX, or none: the domain itself)──► ADDRESSES ──► CONCLUDED
  *       └──────────(no domain, null MX, only ourselves, doubt)────────▲
  */
@@ -28,7 +30,9 @@ struct resolution {
     const struct resolver_settings *settings;
     struct span name;
     uint16_t port;
-    bool is_host;
+    bool is_configured; /* the hosts are: then they may be ourselves */
+    enum route_transport transport;
+    enum route_tls tls;
     bool is_self_seen;        /* a host was left out since it is us */
     uint16_t self_preference; /* then: and all that are no better */
     uint32_t ttl_s;           /* of the MX */

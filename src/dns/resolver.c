@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/lease.h"
+#include "config/settings.h"
 #include "dns/lookup.h"
 #include "dns/resolution.h"
 
@@ -99,6 +100,7 @@ static void end_manner(struct lease *lease)
     struct manner *m = container_of(lease, struct manner, lease);
     if (m->server != NULL)
         lease_give(&m->server->lease);
+    settings_release(m->settings.settings);
     free((char *)(uintptr_t)m->settings.hostname);
     free((struct endpoint *)(uintptr_t)m->settings.own);
     free(m);
@@ -110,6 +112,7 @@ static enum fault copy_settings(const struct resolver_settings *from, struct res
     *to = *from;
     to->hostname = strdup(from->hostname);
     to->own = own;
+    to->settings = settings_retain(from->settings);
     if (to->hostname == NULL || own == NULL)
         return FAULT_NO_MEMORY;
     for (size_t i = 0; i < from->own_count; i++)

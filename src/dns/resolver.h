@@ -1,6 +1,9 @@
 /*
  * resolver: the actor that turns a domain into a route (RFC 5321 5.1).
  *
+ * What the configuration says of a domain comes first: its own hosts, in their order, a mail store,
+ * or ourselves. All else is asked of the DNS.
+ *
  * RESOLVE: MX and the hosts' addresses, or the domain's own address (implicit MX), null MX (RFC
  * 7505), ourselves taken out with all that is no better. It asks through dns/lookup, parses wire
  * answers itself and believes none of them; a bogus answer is a temporary fault. At most
@@ -26,12 +29,12 @@
 struct resolver;
 
 struct resolver_settings {
-    const char *hostname;                    /* ours: the MX that is ourselves */
-    struct endpoint server;                  /* family 0: as the system has it */
-    int64_t timeout_ms;                      /* for a whole RESOLVE */
-    enum route_transport next_hop_transport; /* of a RESOLVE of `is_host` */
-    enum route_tls tls;                      /* of every route over the network */
-    uint16_t port;                           /* put into every address of the route */
+    const char *hostname;   /* ours: the MX that is ourselves */
+    struct endpoint server; /* family 0: as the system has it */
+    int64_t timeout_ms;     /* for a whole RESOLVE */
+    uint16_t port;          /* put into every address of the route */
+    /* Where mail goes without DNS (route/destination.h); a reference is taken. NULL: nowhere. */
+    const struct settings *settings;
     const struct endpoint *own; /* our own addresses (ports ignored): a host that has one is us,
                                    but for a next hop that was configured (`is_host`) */
     size_t own_count;
@@ -39,9 +42,8 @@ struct resolver_settings {
 
 /*
  * `name`: a domain in lower case, an address literal with brackets, or (`is_host`) a host whose MX
- * are not asked: a configured next hop, which may be the path of a Unix socket. Answers: NONE with
- * a route of the asker's, or DNS_TEMPORARY, DNS_NO_DOMAIN, DNS_NO_ADDRESS, NULL_MX, MAIL_LOOP,
- * TIMEOUT, NO_MEMORY.
+ * are not asked. Answers: NONE with a route of the asker's, or DNS_TEMPORARY, DNS_NO_DOMAIN,
+ * DNS_NO_ADDRESS, NULL_MX, MAIL_LOOP, NO_DESTINATION, TIMEOUT, NO_MEMORY.
  */
 struct resolve {
     struct letter letter;

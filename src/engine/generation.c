@@ -17,19 +17,6 @@ static uint32_t share(const struct generation *g, uint32_t whole)
     return (whole + g->worker_count - 1) / g->worker_count;
 }
 
-static enum route_tls tls_of(enum tls_demand demand)
-{
-    switch (demand) {
-    case TLS_DEMAND_MUST:
-        return ROUTE_TLS_MUST;
-    case TLS_DEMAND_NEVER:
-        return ROUTE_TLS_NEVER;
-    case TLS_DEMAND_MAY:
-        break;
-    }
-    return ROUTE_TLS_MAY;
-}
-
 static void derive_queue(struct generation *g, uint64_t secret)
 {
     const struct settings *s = g->source.settings;
@@ -42,8 +29,6 @@ static void derive_queue(struct generation *g, uint64_t secret)
         .site_connections_max = s->deliver_connections_max,
         .delivery_recipients_max = s->deliver_recipients_max,
         .fresh_bytes_max = s->fresh_bytes_max,
-        .next_hop = s->next_hop_host,
-        .next_hop_port = s->next_hop_port,
         .secret = secret,
     };
     g->resolver = (struct resolver_settings){
@@ -51,8 +36,7 @@ static void derive_queue(struct generation *g, uint64_t secret)
         .server = s->dns_server,
         .timeout_ms = s->dns_timeout_ms,
         .port = s->deliver_port,
-        .next_hop_transport = s->next_hop_is_lmtp ? ROUTE_LMTP : ROUTE_SMTP,
-        .tls = tls_of(s->deliver_tls),
+        .settings = s,
         .own = g->source.own,
         .own_count = g->source.own_count,
     };

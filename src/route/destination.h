@@ -10,23 +10,21 @@
 
 enum destination_kind {
     DESTINATION_MX,    /* DNS has to be asked */
-    DESTINATION_HOSTS, /* to the first of the hops that takes it */
+    DESTINATION_HOSTS, /* to the first of `targets` that takes it */
     DESTINATION_LOCAL, /* the agent delivers it: maildir, pipe, discard */
     DESTINATION_NONE   /* a domain of ours that says nothing: mail waits */
 };
 
 struct mail_destination {
     enum destination_kind kind;
-    uint32_t hop_count; /* of HOSTS: all by SMTP, or all by LMTP */
-    enum tls_demand tls;
+    const struct delivery_target *targets; /* of HOSTS, all by SMTP or all by LMTP; of LOCAL, one.
+                                              The settings' */
+    uint32_t target_count;
+    enum tls_demand tls;                  /* never UNSAID */
     const struct domain_settings *domain; /* when it is one of ours, else NULL */
-    const struct settings *settings;
 };
 
 /* `domain`: a name in any case, or an address literal. */
 struct mail_destination destination_find(const struct settings *settings, struct span domain);
-
-/* In the order to be tried. */
-struct next_hop destination_hop(const struct mail_destination *d, uint32_t index);
 
 #endif

@@ -72,8 +72,9 @@ static void reads_every_option(void **state)
     assert_int_equal(s->relay_from_count, 3);
     assert_int_equal(s->relay_from[1].prefix_bits, 128);
     assert_int_equal(s->relay_from[2].prefix_bits, 32);
-    assert_string_equal(s->next_hop_host, "::1");
-    assert_int_equal(s->next_hop_port, 2626);
+    assert_int_equal(s->relay_to_count, 1);
+    expect_span(s->relay_to[0].hop.host, SPAN("::1"));
+    assert_int_equal(s->relay_to[0].hop.port, 2626);
     expect_span(endpoint_format(s->dns_server, shown), SPAN("127.0.0.1:53"));
     assert_int_equal(s->dns_timeout_ms, 10000);
     assert_int_equal(s->deliver_port, 26);
@@ -118,7 +119,7 @@ static void reads_the_configurations_of_the_tests(void **state)
                                    "listen smtp { bind 127.0.0.1:41234 }\n"
                                    "relay { from 127.0.0.0/8  to smtp:127.0.0.1:2626 }\n"
                                    "dns { server 127.0.0.1:5353 }\ndeliver { port 2525 }\n"));
-    assert_string_equal(s->next_hop_host, "127.0.0.1");
+    expect_span(s->relay_to[0].hop.host, SPAN("127.0.0.1"));
     assert_int_equal(s->dns_server.port, 5353);
     settings_release(s);
 }
@@ -220,8 +221,11 @@ static const struct bad bads[] = {
     {"relay { from 1.2.3.4 too smtp:a }", "f:2:22: 'too': expected an address range such as "
                                           "192.0.2.0/24 or 2001:db8::/32; or is it 'to'?"},
     {"relay { from to smtp:a }", "f:2:9: 'from' needs a value"},
-    {"relay { to smtp:a to smtp:b }", "f:2:19: 'to' stands here a second time"},
-    {"relay { to \"smtp:a\" \"b\" }", "f:2:21: 'to' takes 1 value"},
+    {"relay { to smtp:a to lmtp:/b }", "f:2:22: 'lmtp:/b': a socket stands"},
+    {"relay { to \"smtp:a\" \"b\" }", "f:2:21: 'b': expected smtp:HOST"},
+    {"relay { to discard }", "f:2:12: 'discard': expected smtp:HOST"},
+    {"relay { to smtp:a lmtp:b:24 }", "f:2:19: 'lmtp:b:24': several hosts are all of"},
+    {"relay { tls yes }", "f:2:13: 'yes': expected may, must or never"},
     {"relay { to a }", "f:2:12: 'a': expected smtp:HOST"},
     {"relay { to smtp: }", "f:2:12: 'smtp:': expected smtp:HOST"},
     {"relay { to smtp:a:0 }", "f:2:12: 'smtp:a:0': expected smtp:HOST"},
@@ -284,7 +288,7 @@ static const struct bad bads[] = {
     {"domain a.test { deliver pipe:cat }", "f:2:25: 'pipe:cat': the path of a program"},
     {"domain a.test { deliver smtp:/run/x }", "f:2:25: 'smtp:/run/x': expected smtp:HOST"},
     {"domain a.test { deliver lmtp:a }", "f:2:25: 'lmtp:a': "},
-    {"domain a.test { deliver smtp:a lmtp:/b }", "f:2:32: 'lmtp:/b': several hosts are all of"},
+    {"domain a.test { deliver smtp:a lmtp:/b }", "f:2:32: 'lmtp:/b': a socket stands"},
     {"domain a.test { deliver smtp:a discard }", "f:2:32: 'discard': this stands alone"},
     {"domain a.test { deliver discard discard }", "f:2:33: 'discard': this stands alone"},
     {"domain a.test { tls no }", "f:2:21: 'no': expected may, must or never"},
@@ -404,7 +408,7 @@ static void reads_domains(void **state)
     assert_int_equal(d->deliver[1].hop.port, 26);
     assert_int_equal(d->subaddress, '+');
     assert_null(d->users_file);
-    assert_int_equal(d->tls, TLS_DEMAND_MAY);
+    assert_int_equal(d->tls, TLS_DEMAND_UNSAID);
     assert_int_equal(settings_domain(s, SPAN("c.test"))->deliver_count, 0);
     assert_null(settings_domain(s, SPAN("d.test")));
     assert_null(settings_domain(s, SPAN("")));

@@ -28,8 +28,8 @@ static void defaults_are_safe(void **state)
     assert_int_equal(s->listeners_count, 0);
     assert_int_equal(s->relay_from_count, 0);
     assert_false(settings_may_relay(s, ip("127.0.0.1")));
-    assert_null(s->next_hop_host);
-    assert_int_equal(s->next_hop_port, 25);
+    assert_int_equal(s->relay_to_count, 0);
+    assert_int_equal(s->deliver_tls, TLS_DEMAND_MAY);
     assert_int_equal(s->dns_server.family, 0);
     assert_int_equal(s->deliver_port, 25);
     assert_int_equal(s->deliver_greeting_timeout_ms, 5 * 60 * 1000);

@@ -1,4 +1,5 @@
 /* The resolver with the simulated DNS: what each kind of domain becomes, and what trouble does. */
+#include "config/config.h"
 #include "dns/resolver.h"
 
 #include "base/buffer.h"
@@ -77,7 +78,7 @@ static void on_turn(void *self)
 
 static const struct actor_role role = {"asker", on_letter, on_turn};
 
-static struct bench *bench_new(uint64_t seed)
+static struct bench *bench_with(uint64_t seed, const struct settings *configured)
 {
     static const struct endpoint address = {.family = 4, .ip = {10, 0, 0, 1}};
     struct endpoint own[] = {ip("10.0.0.1:25"), ip("[2001:db8::25]:25")};
@@ -87,6 +88,7 @@ static struct bench *bench_new(uint64_t seed)
         .port = 25,
         .own = own,
         .own_count = ROWS(own),
+        .settings = configured,
     };
     struct sim_options options = sim_options_calm();
     struct bench *b = calloc(1, sizeof *b);
@@ -99,6 +101,11 @@ static struct bench *bench_new(uint64_t seed)
     assert_int_equal(actor_start(resolver_actor(b->resolver)), FAULT_NONE);
     assert_int_equal(actor_start(b->asker), FAULT_NONE);
     return b;
+}
+
+static struct bench *bench_new(uint64_t seed)
+{
+    return bench_with(seed, NULL);
 }
 
 static uint64_t bench_free(struct bench *b)
@@ -323,6 +330,71 @@ static void ports_and_sites(void **state)
     expect_span(other->resolve.route->site, SPAN("mx2.test:2525"));
     expect_span(address->resolve.route->site, SPAN("192.0.2.7:25"));
     bench_free(b);
+}
+
+static struct settings *configured(const char *text)
+{
+    struct buffer errors;
+    struct settings *s = NULL;
+    buffer_init(&errors, 4096);
+    assert_int_equal(config_parse(span_text(text), "f", &errors, &s), FAULT_NONE);
+    buffer_fini(&errors);
+    return s;
+}
+
+/* What the configuration says is not asked of the DNS; a host of it may be ourselves. */
+static void what_is_configured(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *name, *expected, *site;
+        enum route_transport transport;
+        enum route_tls tls;
+    } rows[] = {
+        {"mail.test", "0 mail.test local", "local:mail.test", ROUTE_LOCAL, ROUTE_TLS_NEVER},
+        {"MAIL.test", "0 mail.test local", "local:mail.test", ROUTE_LOCAL, ROUTE_TLS_NEVER},
+        {"store.test", "0 /run/lmtp local", "lmtp:/run/lmtp", ROUTE_LMTP, ROUTE_TLS_NEVER},
+        {"relayed.test", "0 mx2.test 192.0.2.2:26, 2  10.0.0.1:25", "10.0.0.1:25,mx2.test:26",
+         ROUTE_SMTP, ROUTE_TLS_MUST},
+        {"stores.test", "0 mx1.test [2001:db8::1]:24 192.0.2.1:24, 1  [2001:db8::25]:24",
+         "lmtp:[2001:db8::25]:24,mx1.test:24", ROUTE_LMTP, ROUTE_TLS_NEVER},
+        {"only-addresses.test", "0  192.0.2.9:25, 1  192.0.2.8:25", "192.0.2.8:25,192.0.2.9:25",
+         ROUTE_SMTP, ROUTE_TLS_NEVER},
+        {"gone-host.test", "DNS_NO_DOMAIN", NULL, ROUTE_SMTP, ROUTE_TLS_NEVER},
+        {"aliases.test", "NO_DESTINATION", NULL, ROUTE_SMTP, ROUTE_TLS_NEVER},
+        {"plain.test", "0 mx1.test [2001:db8::1]:25 192.0.2.1:25, 1 mx2.test 192.0.2.2:587",
+         "mx1.test:25,mx2.test:587", ROUTE_SMTP, ROUTE_TLS_MAY},
+        {"null.test", "0 mx1.test [2001:db8::1]:25 192.0.2.1:25, 1 mx2.test 192.0.2.2:587",
+         "mx1.test:25,mx2.test:587", ROUTE_SMTP, ROUTE_TLS_MAY},
+    };
+    struct settings *s = configured(
+        "hostname us.test\nrelay { to smtp:mx1.test smtp:mx2.test:587 tls may }\n"
+        "deliver { tls never }\n"
+        "domain mail.test { deliver maildir:/m/{user} }\n"
+        "domain store.test { deliver lmtp:/run/lmtp }\n"
+        "domain relayed.test { deliver smtp:mx2.test:26 smtp:gone.test smtp:10.0.0.1 tls must }\n"
+        "domain stores.test { deliver lmtp:MX1.test:24 lmtp:[2001:db8::25]:24 }\n"
+        "domain only-addresses.test { deliver smtp:192.0.2.9 smtp:192.0.2.8 smtp:0.0.0.0 }\n"
+        "domain gone-host.test { deliver smtp:gone.test }\n"
+        "domain aliases.test { }\n");
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct bench *b = bench_with(seed, s);
+        put_domains(b->sim);
+        for (size_t i = 0; i < ROWS(rows); i++)
+            ask(b, rows[i].name, false);
+        run_all(b);
+        for (size_t i = 0; i < ROWS(rows); i++) {
+            const struct route *route = b->asks[i].resolve.route;
+            expect(&b->asks[i], rows[i].expected);
+            if (rows[i].site == NULL)
+                continue;
+            expect_span(route->site, span_text(rows[i].site));
+            assert_int_equal(route->transport, rows[i].transport);
+            assert_int_equal(route->tls, rows[i].tls);
+        }
+        bench_free(b);
+    }
+    settings_release(s);
 }
 
 static void times_to_live(void **state)
@@ -594,6 +666,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_kinds_of_domains),
         cmocka_unit_test(ports_and_sites),
+        cmocka_unit_test(what_is_configured),
         cmocka_unit_test(times_to_live),
         cmocka_unit_test(troubled_exchanges),
         cmocka_unit_test(troubled_addresses),
