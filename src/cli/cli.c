@@ -23,7 +23,7 @@ static const struct command_row rows[] = {
 
 static void print_row(FILE *to, const struct command_row *r)
 {
-    char call[64];
+    char call[128];
     (void)snprintf(call, sizeof call, "%s%s%s %s", r->first, r->second[0] == '\0' ? "" : " ",
                    r->second, r->arguments);
     fprintf(to, "  %-36s %s\n", call, r->help);
@@ -94,8 +94,16 @@ static int read_options(struct cli *c, int argc, char **argv, const char **words
             value = &c->config;
         else if (strcmp(word, "--limit") == 0)
             value = &c->limit;
+        else if (strcmp(word, "--where") == 0)
+            value = &c->where;
+        else if (strcmp(word, "--to") == 0)
+            value = &c->to;
         else if (strcmp(word, "--json") == 0)
             c->json = true;
+        else if (strcmp(word, "--brief") == 0)
+            c->brief = true;
+        else if (strcmp(word, "--yes") == 0 || strcmp(word, "-y") == 0)
+            c->yes = true;
         else if (strcmp(word, "--all") == 0)
             c->all = true;
         else if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0)

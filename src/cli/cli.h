@@ -21,7 +21,11 @@ struct cli {
     const char *first;  /* the command's words */
     const char *second;
     const char *limit; /* --limit */
-    bool json, all;
+    const char *where; /* --where */
+    const char *to;    /* --to */
+    bool json, all, yes, brief;
+    long long counted; /* before a question */
+    bool has_progress; /* a line of it stands on the terminal */
     const char *arguments[CLI_ARGUMENTS_MAX];
     int argument_count;
 };

@@ -4,13 +4,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sysexits.h>
-#include <time.h>
+#include <unistd.h>
 
 #include "base/calendar.h"
 #include "base/encode.h"
 #include "cli/client.h"
+#include "ipc/control.h"
+#include "transfer/filter.h"
 
-#define TEXT_MAX 4096
+#define TEXT_MAX  4096
+#define PIECE_MAX (256u * 1024) /* of a message, in one row */
 
 /* Addresses and replies come from strangers: nothing of them may reach a terminal as it is. */
 static void print_safe(const char *text)
@@ -43,9 +46,14 @@ static void print_listed(struct cli *c, const char *line, json_t *row)
     (void)line;
     printf("%s %-8s %9lld ", row_text(row, "id"), row_text(row, "state"), row_number(row, "bytes"));
     print_when(row_number(row, "arrival_ms"));
-    printf(" <");
-    print_safe(row_text(row, "sender"));
-    printf("> ->");
+    printf(" ");
+    if (json_object_get(row, "sender") == NULL) { /* --brief, or the spool could not read it */
+        print_safe(row_text(row, "domain"));
+    } else {
+        printf("<");
+        print_safe(row_text(row, "sender"));
+        printf("> ->");
+    }
     size_t i;
     json_t *recipient;
     const json_t *recipients = json_object_get(row, "recipients");
@@ -127,40 +135,204 @@ static void print_members(struct cli *c, const char *line, json_t *row)
         printf("%-12s %lld\n", key, (long long)json_integer_value(value));
 }
 
+static void print_matched(struct cli *c, const char *line, json_t *row)
+{
+    const json_t *m = json_object_get(row, "matched");
+    if (m == NULL)
+        print_members(c, line, row);
+    else
+        printf("messages     %lld\nrecipients   %lld\nbytes        %lld\n",
+               row_number(m, "messages"), row_number(m, "recipients"), row_number(m, "bytes"));
+}
+
+static void print_group(struct cli *c, const char *line, json_t *row)
+{
+    (void)c;
+    (void)line;
+    printf("%9lld messages %9lld recipients %13lld bytes  ", row_number(row, "messages"),
+           row_number(row, "recipients"), row_number(row, "bytes"));
+    const char *group = row_text(row, "group");
+    print_safe(group[0] == '\0' ? "(none)" : group);
+    printf("\n");
+}
+
+static void print_site(struct cli *c, const char *line, json_t *row)
+{
+    (void)c;
+    (void)line;
+    print_safe(row_text(row, "site"));
+    printf("\n  %s, window %lld, active %lld, connections %lld, ready %lld, waiting %lld, "
+           "delivered %lld (%lld a minute)\n",
+           row_text(row, "state"), row_number(row, "window"), row_number(row, "active"),
+           row_number(row, "connections"), row_number(row, "ready"), row_number(row, "waiting"),
+           row_number(row, "delivered"), row_number(row, "per_minute"));
+    if (row_text(row, "fault")[0] != '\0')
+        printf("  last fault: %s", row_text(row, "fault"));
+    if (row_number(row, "until_ms") > 0) {
+        printf("; tried again at ");
+        print_when(row_number(row, "until_ms"));
+    }
+    if (row_text(row, "fault")[0] != '\0')
+        printf("\n");
+}
+
+/* A line on the terminal that is written over, and the sum at the end. */
 static void print_changed(struct cli *c, const char *line, json_t *row)
 {
-    (void)line;
+    const json_t *progress = json_object_get(row, "progress");
+    bool shows = isatty(STDERR_FILENO) == 1;
+    if (progress != NULL) {
+        c->has_progress = c->has_progress || shows;
+        if (shows)
+            fprintf(stderr, "\r%s: %lld ...", c->second, row_number(row, "progress"));
+        return;
+    }
+    if (c->has_progress)
+        fprintf(stderr, "\r\033[K");
+    if (c->json) {
+        puts(line);
+        return;
+    }
     long long n = row_number(row, "changed");
     printf("%s: %lld message%s\n", c->second, n, n == 1 ? "" : "s");
 }
 
+static void print_piece(struct cli *c, const char *line, json_t *row)
+{
+    struct buffer bytes;
+    (void)c;
+    (void)line;
+    buffer_init(&bytes, PIECE_MAX);
+    if (decode_base64(&bytes, span_text(row_text(row, "base64"))))
+        (void)fwrite(bytes.data, 1, bytes.len, stdout);
+    buffer_fini(&bytes);
+}
+
+/* What is wrong with the filter, below its text. */
+static int complain(struct span text, const struct filter_error *e)
+{
+    fprintf(stderr, "postrider: --where, column %zu: %s", e->at + 1, e->why);
+    if (e->suggested != NULL)
+        fprintf(stderr, "; did you mean '%s'?", e->suggested);
+    fprintf(stderr, "\n    %.*s\n    %*s^\n", SPAN_PRINT(text), (int)e->at, "");
+    return EX_USAGE;
+}
+
+/* The words of a request as they are put together. */
+struct words {
+    const char *words[CONTROL_WORDS_MAX];
+    size_t count;
+};
+
+static void add(struct words *w, const char *word, const char *value)
+{
+    w->words[w->count++] = word;
+    if (value != NULL)
+        w->words[w->count++] = value;
+}
+
+/* "queue COMMAND", its filter (which is read here first, to say what is wrong) and its limit. */
+static int begin(struct cli *c, struct words *w)
+{
+    struct filter *f;
+    struct filter_error e;
+    *w = (struct words){.count = 0};
+    add(w, "queue", c->second);
+    if (c->limit != NULL)
+        add(w, "--limit", c->limit);
+    if (c->brief)
+        add(w, "--brief", NULL);
+    if (c->where == NULL)
+        return EX_OK;
+    enum fault fault = filter_parse(span_text(c->where), &f, &e);
+    if (fault == FAULT_SYNTAX)
+        return complain(span_text(c->where), &e);
+    if (fault != FAULT_NONE)
+        return EX_OSERR;
+    filter_free(f);
+    add(w, "--where", c->where);
+    return EX_OK;
+}
+
+static int ask(struct cli *c, int argument_count,
+               void (*print)(struct cli *c, const char *line, json_t *row))
+{
+    struct words w;
+    if (c->argument_count != argument_count)
+        return cli_usage(c, argument_count == 0 ? "this takes no more words" : "a word is missing");
+    int code = begin(c, &w);
+    for (int i = 0; i < argument_count; i++)
+        add(&w, c->arguments[i], NULL);
+    return code != EX_OK ? code : client_ask(c, w.words, w.count, c->json ? on_json : print);
+}
+
 int cli_queue_list(struct cli *c)
 {
-    if (c->argument_count > 0)
-        return cli_usage(c, "queue list takes no more words");
-    const char *words[] = {"queue", "list", "--limit", c->limit};
-    return client_ask(c, words, c->limit == NULL ? 2 : 4, c->json ? on_json : print_listed);
+    return ask(c, 0, print_listed);
 }
 
 int cli_queue_count(struct cli *c)
 {
-    if (c->argument_count > 0)
-        return cli_usage(c, "queue count takes no more words");
-    return client_ask(c, (const char *[]){"queue", "count"}, 2, c->json ? on_json : print_members);
+    return ask(c, 0, print_matched);
+}
+
+int cli_queue_sites(struct cli *c)
+{
+    return ask(c, 0, print_site);
+}
+
+int cli_queue_group(struct cli *c)
+{
+    return ask(c, 2, print_group);
 }
 
 int cli_queue_show(struct cli *c)
 {
-    if (c->argument_count != 1)
-        return cli_usage(c, "queue show takes one message id");
-    const char *words[] = {"queue", "show", c->arguments[0]};
-    return client_ask(c, words, 3, c->json ? on_json : print_shown);
+    return ask(c, 1, print_shown);
+}
+
+int cli_queue_cat(struct cli *c)
+{
+    return ask(c, 1, print_piece);
+}
+
+static void keep_count(struct cli *c, const char *line, json_t *row)
+{
+    (void)line;
+    c->counted =
+        row_number(json_object_get(row, c->where != NULL ? "matched" : "queue"), "messages");
+}
+
+/* Before many are changed from a terminal: how many they are, and whether that is meant. */
+static int confirm(struct cli *c)
+{
+    char answer[16] = "";
+    if (c->yes || isatty(STDIN_FILENO) != 1 || strcmp(c->second, "retry") == 0)
+        return EX_OK;
+    const char *words[] = {"queue", "count", "--where", c->where};
+    int code = client_ask(c, words, c->where == NULL ? 2 : 4, keep_count);
+    if (code != EX_OK)
+        return code;
+    fprintf(stderr, "%s %lld message%s? (y/n) ", c->second, c->counted, c->counted == 1 ? "" : "s");
+    if (fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y'))
+        return EX_OK;
+    fprintf(stderr, "nothing was changed\n");
+    return EX_TEMPFAIL;
 }
 
 int cli_queue_change(struct cli *c)
 {
-    if (c->argument_count != (c->all ? 0 : 1))
-        return cli_usage(c, "name one message, or --all");
-    const char *words[] = {"queue", c->second, c->all ? "--all" : c->arguments[0]};
-    return client_ask(c, words, 3, c->json ? on_json : print_changed);
+    struct words w;
+    if ((c->where != NULL) + c->all + c->argument_count != 1)
+        return cli_usage(c, "name one message, or --where FILTER, or --all");
+    int code = begin(c, &w);
+    if (code == EX_OK && c->argument_count == 0)
+        code = confirm(c);
+    if (code != EX_OK)
+        return code;
+    if (c->argument_count > 0)
+        add(&w, c->arguments[0], NULL);
+    if (c->all)
+        add(&w, "--all", NULL);
+    return client_ask(c, w.words, w.count, print_changed);
 }

@@ -14,7 +14,7 @@
 
 #define CONTROL_CONNECTIONS_MAX 64
 #define CONTROL_TIMEOUT_MS      30000
-#define CONTROL_PAGE_ROWS       64
+#define CONTROL_PAGE_ROWS       256
 #define CONTROL_OUTPUT_MAX      (4u * 1024 * 1024) /* of one page of rows */
 
 struct control;

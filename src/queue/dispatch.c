@@ -178,6 +178,7 @@ static void on_site_fault(struct queue *q, struct channel *c)
 {
     struct site *s = c->site;
     s->fault_era = q->clock.era;
+    s->fault = c->delivery.site_fault;
     int64_t backoff_ms = site_on_fault(s, c->generation, &q->limits, queue_random(q));
     if (backoff_ms == 0)
         return;
@@ -195,10 +196,11 @@ static void judge_site(struct queue *q, struct channel *c)
         on_site_fault(q, c);
         return;
     }
-    bool has_taken = false;
+    uint32_t taken = 0;
     for (uint32_t i = 0; d->results != NULL && i < d->recipient_count; i++)
-        has_taken = has_taken || d->results[i].end == DELIVERY_DELIVERED;
-    if (site_on_well(c->site, has_taken, &q->limits))
+        taken += d->results[i].end == DELIVERY_DELIVERED;
+    site_count(c->site, taken, q->clock.mono_ms);
+    if (site_on_well(c->site, taken > 0, &q->limits))
         on_recovered(q, c->site);
 }
 

@@ -106,9 +106,10 @@ struct work {
 struct errand {
     struct operate *operate;
     struct list node;
-    struct id after;  /* how far it has walked */
-    bool has_walked;  /* all messages concerned have been looked at */
-    uint64_t pending; /* records that it waits for */
+    struct id after;   /* how far it has walked */
+    bool has_walked;   /* all messages concerned have been looked at */
+    uint64_t pending;  /* records that it waits for */
+    struct list waits; /* the same, one by one */
 };
 
 struct queue {
@@ -217,6 +218,8 @@ void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
                     const struct mail_object *mail);
 /* Nobody can be told: STUCK, and in time the message is held. */
 void outcome_stuck(struct queue *q, struct recipient *r, enum held_reason reason);
+/* An operator ends it, and the sender is told. The recipient is in no list. False: no memory. */
+bool outcome_bounced(struct queue *q, struct recipient *r);
 bool outcome_expired(struct queue *q, struct recipient *r,
                      const struct mail_object *mail); /* false: no memory, nothing was done */
 /* It is a list, whose members are recipients of their own. */
@@ -262,6 +265,10 @@ void operate_request(struct queue *q, struct operate *o);
 void operate_turn(struct queue *q); /* goes on with what walks over all messages */
 /* The record that these waits were for was answered. */
 void operate_answered(struct queue *q, struct list *waits, enum fault fault);
+/* sites.c */
+enum fault sites_describe(struct queue *q, struct operate *o);
+
+/* operate.c */
 void operate_abandon(struct queue *q); /* the queue stops: answers all */
 
 #endif

@@ -172,6 +172,16 @@ void outcome_failed(struct queue *q, struct recipient *r, struct reply *reply,
     fail(q, r, mail);
 }
 
+bool outcome_bounced(struct queue *q, struct recipient *r)
+{
+    struct reply *reply = reply_with_fault(&q->replies, r->reply, FAULT_BOUNCED);
+    if (reply == NULL)
+        return false;
+    replace_reply(q, r, reply);
+    fail(q, r, NULL);
+    return true;
+}
+
 bool outcome_expired(struct queue *q, struct recipient *r, const struct mail_object *mail)
 {
     struct reply *reply = reply_with_fault(&q->replies, r->reply, FAULT_EXPIRED);

@@ -123,6 +123,29 @@ int64_t site_on_fault(struct site *s, uint32_t generation, const struct site_lim
     return retry_delay_ms(first_ms, limits->retry_max_ms, s->faults, random);
 }
 
+static void turn_minute(struct site *s, int64_t now_ms)
+{
+    int64_t minute = now_ms / 60000;
+    if (minute == s->minute)
+        return;
+    s->in_last_minute = minute == s->minute + 1 ? s->in_minute : 0;
+    s->in_minute = 0;
+    s->minute = minute;
+}
+
+void site_count(struct site *s, uint32_t recipients, int64_t now_ms)
+{
+    turn_minute(s, now_ms);
+    s->in_minute += recipients;
+    s->delivered += recipients;
+}
+
+uint32_t site_per_minute(struct site *s, int64_t now_ms)
+{
+    turn_minute(s, now_ms);
+    return s->in_last_minute;
+}
+
 void site_on_time(struct site *s)
 {
     if (s->state == SITE_BACKOFF)

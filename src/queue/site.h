@@ -20,6 +20,7 @@
 #ifndef QUEUE_SITE_H
 #define QUEUE_SITE_H
 
+#include "base/fault.h"
 #include "base/heap.h"
 #include "queue/fairness.h"
 
@@ -47,7 +48,12 @@ struct site {
     uint32_t generation;
     uint32_t faults; /* in a row */
     bool is_probing;
-    uint8_t fault_era;   /* of the last fault (retry.h) */
+    uint8_t fault_era;                  /* of the last fault (retry.h) */
+    enum fault fault;                   /* the last; NONE: there was none */
+    uint64_t delivered;                 /* recipients */
+    int64_t minute;                     /* the one that is being counted */
+    uint32_t in_minute, in_last_minute; /* recipients delivered */
+    uint32_t tally;      /* while sites are described: recipients of its destinations */
     uint32_t references; /* destinations */
     uint32_t key_len;
     uint8_t key[];
@@ -71,6 +77,9 @@ bool site_on_well(struct site *s, bool has_taken, const struct site_limits *limi
 /* The site could not be used. Gives for how long nothing is to be sent there; 0: nothing new. */
 int64_t site_on_fault(struct site *s, uint32_t generation, const struct site_limits *limits,
                       uint32_t random);
+/* So many recipients were delivered. */
+void site_count(struct site *s, uint32_t recipients, int64_t now_ms);
+uint32_t site_per_minute(struct site *s, int64_t now_ms); /* in the last whole minute */
 void site_on_time(struct site *s); /* the back-off is over; no-op when there is none */
 
 #endif

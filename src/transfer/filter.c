@@ -276,6 +276,16 @@ static bool parse_pattern(struct reader *r, struct span value, size_t at, struct
     return fail(r, at + wrong_at, why);
 }
 
+static bool is_state(struct span value)
+{
+    static const struct span states[] = {SPAN("new"), SPAN("active"), SPAN("deferred"),
+                                         SPAN("held")};
+    bool is_one = false;
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        is_one = is_one || span_equal_nocase(value, states[i]);
+    return is_one;
+}
+
 static bool parse_test(struct reader *r)
 {
     struct filter *f = r->filter;
@@ -299,6 +309,8 @@ static bool parse_test(struct reader *r)
     if (type != TEXT && is_pattern)
         return fail(r, operator_at, "numbers are compared with = != < <= > >=");
     n.text = value;
+    if (n.field == FILTER_STATE && !is_pattern && !is_state(value))
+        return fail(r, at, "a state is wanted here: new, active, deferred or held");
     if (type != TEXT && !parse_number(r, value, at, type, &n.number))
         return false;
     if (is_pattern && !parse_pattern(r, value, at, &n))
@@ -380,12 +392,39 @@ static enum filter_answer yes_if(bool is_true)
     return is_true ? FILTER_YES : FILTER_NO;
 }
 
+/* Is `name` the host, or a domain above it? */
+static bool is_within(struct span host, struct span name)
+{
+    if (name.len == 0 || !span_ends_with_nocase(host, name))
+        return false;
+    return host.len == name.len || host.data[host.len - name.len - 1] == '.';
+}
+
+/* A site is "host:port,host:port": one is meant by its whole key, by a host of it with or without
+   the port, or by a domain that a host is in. */
+static bool is_site(struct span site, struct span name)
+{
+    bool is_it = span_equal_nocase(site, name);
+    while (!is_it && site.len > 0) {
+        struct span host;
+        site = span_split(site, ',', &host);
+        is_it = span_equal_nocase(host, name);
+        size_t end = host.len;
+        while (end > 0 && host.data[end - 1] != ':')
+            end--;
+        is_it = is_it || (end > 0 && is_within(span_sub(host, 0, end - 1), name));
+    }
+    return is_it;
+}
+
 static enum filter_answer ask_text(const struct filter *f, const struct node *n, struct span fact)
 {
     if (fact.data == NULL)
         return FILTER_MAYBE;
+    bool is_same =
+        n->field == FILTER_SITE ? is_site(fact, n->text) : span_equal_nocase(fact, n->text);
     if (n->comparison == EQUAL || n->comparison == DIFFERENT)
-        return yes_if(span_equal_nocase(fact, n->text) == (n->comparison == EQUAL));
+        return yes_if(is_same == (n->comparison == EQUAL));
     return yes_if(pattern_matches(&f->patterns[n->pattern], fact) == (n->comparison == MATCHES));
 }
 

@@ -10,7 +10,8 @@
  *   site=example.net and last ~ "4.7" and age > 2h
  *
  * A message is meant when all that is said is true of one of its recipients that wait. Texts
- * compare without case; ~ is a pattern (base/pattern.h). Facts may be unknown where a filter is
+ * compare without case; a site also equals each of its hosts and the domains these are in; ~ is a
+ * pattern (base/pattern.h). Facts may be unknown where a filter is
  * asked first (the queue has no addresses in memory): then the answer may be MAYBE, and it is asked
  * again by who knows them. Immutable once made; pure; any thread. The fields are the rows of
  * filter.def.

@@ -34,6 +34,11 @@ static const struct {
     {"DOMAIN=example.net", true},
     {"site ~ example.net", true},
     {"site=mx.example.net:25", true},
+    {"site=example.net", true},
+    {"site=mx.example.net", true},
+    {"site=xample.net", false},
+    {"site=net:25", false},
+    {"site=\"\"", false},
     {"last ~ \"4.7\"", true},
     {"last ~ ^450", true},
     {"last ~ ^4.7", false},
@@ -147,6 +152,7 @@ static const struct {
     {"domain=a and", 12, "field", NULL},
     {"and domain=a", 0, "no such field", "id"},
     {"not", 3, "field", NULL},
+    {"state=hold", 6, "state", NULL},
 };
 
 static void refused(void **state)
