@@ -4,20 +4,28 @@
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "base/check.h"
 
-#define PARTS_MAX 4
+#define PARTS_MAX   4
+#define SEND_WAIT_S 5
 
 union control {
     struct cmsghdr align;
     uint8_t bytes[CMSG_SPACE(HANDOVER_DESCRIPTORS_MAX * sizeof(int))];
 };
 
+/* One whose other side does not read for so long gets no more: the supervisor waits for nobody. */
 bool handover_pair(int ends_out[2])
 {
-    return socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends_out) == 0;
+    struct timeval wait = {.tv_sec = SEND_WAIT_S};
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends_out) != 0)
+        return false;
+    for (int i = 0; i < 2; i++)
+        (void)setsockopt(ends_out[i], SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof wait);
+    return true;
 }
 
 bool handover_send(int end, enum handover_kind kind, const struct span *parts, size_t count,

@@ -18,5 +18,7 @@
 const char *privilege_drop(uint32_t uid, uint32_t gid);
 /* For who is nobody special anyway: nothing can be gained by exec. */
 bool privilege_gain_none(void);
+/* So many descriptors where we may raise the limit, else as many as we are let. How many. */
+uint64_t privilege_descriptors(uint64_t wanted);
 
 #endif

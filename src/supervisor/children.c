@@ -6,24 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/check.h"
+#include "os/clock.h"
 
 #define WELL_AFTER_MS 10000
-
-static int64_t now_ms(clockid_t clock)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
-static int64_t mono_ms(void)
-{
-    return now_ms(CLOCK_MONOTONIC);
-}
 
 static void close_heart(struct child *c)
 {
@@ -38,7 +26,7 @@ void children_init(struct children *c, const struct child_role *roles, uint32_t 
     check(count > 0 && count <= CHILDREN_MAX);
     *c = (struct children){.count = count, .context = context, .log = log};
     for (uint32_t i = 0; i < count; i++)
-        c->all[i] = (struct child){.role = &roles[i], .heart = -1, .start_ms = mono_ms()};
+        c->all[i] = (struct child){.role = &roles[i], .heart = -1, .start_ms = clock_mono_ms()};
 }
 
 /* Starting ------------------------------------------------------------------------------------- */
@@ -54,7 +42,7 @@ static int run(struct children *all, struct child *c, int heart, pid_t parent)
 static void start(struct children *all, struct child *c)
 {
     int heart[2];
-    c->start_ms = mono_ms() + SUPERVISOR_DELAY_MS_MAX; /* should it fail */
+    c->start_ms = clock_mono_ms() + SUPERVISOR_DELAY_MS_MAX; /* should it fail */
     if (c->role->prepare != NULL && !c->role->prepare(all->context))
         return;
     if (pipe2(heart, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -75,7 +63,7 @@ static void start(struct children *all, struct child *c)
     c->pid = pid;
     c->has_beaten = c->is_renewed = false;
     c->start_ms = c->kill_ms = 0;
-    c->begun_ms = c->beat_ms = mono_ms();
+    c->begun_ms = c->beat_ms = clock_mono_ms();
 }
 
 /* Ending --------------------------------------------------------------------------------------- */
@@ -98,12 +86,12 @@ static void count_death(struct child *c)
         return;
     }
     c->deaths = 0;
-    c->deaths_well = mono_ms() - c->begun_ms < WELL_AFTER_MS ? c->deaths_well + 1 : 1;
+    c->deaths_well = clock_mono_ms() - c->begun_ms < WELL_AFTER_MS ? c->deaths_well + 1 : 1;
 }
 
 static void log_death(struct log *l, const struct child *c, int status, int64_t delay)
 {
-    log_set_time(l, now_ms(CLOCK_REALTIME));
+    log_set_time(l, clock_wall_ms());
     LOG(l, EVENT_CHILD_DIED, log_text("process", c->role->name), log_i64("pid", c->pid),
         log_i64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
         log_i64("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0), log_i64("delay_ms", delay));
@@ -120,7 +108,7 @@ static void stop_next(struct children *all)
         if (c->pid == 0)
             continue;
         if (c->kill_ms == 0) {
-            c->kill_ms = mono_ms() + SUPERVISOR_STOP_MS;
+            c->kill_ms = clock_mono_ms() + SUPERVISOR_STOP_MS;
             (void)kill(c->pid, SIGTERM);
         }
         return;
@@ -139,7 +127,7 @@ static void on_death(struct children *all, struct child *c, int status)
     }
     if (c->is_renewed) {
         c->pid = 0;
-        c->start_ms = mono_ms();
+        c->start_ms = clock_mono_ms();
         return;
     }
     if (WIFEXITED(status) && !c->has_ever_beaten) {
@@ -152,7 +140,7 @@ static void on_death(struct children *all, struct child *c, int status)
     int64_t delay = delay_ms(c);
     log_death(all->log, c, status, delay);
     c->pid = 0;
-    c->start_ms = mono_ms() + delay;
+    c->start_ms = clock_mono_ms() + delay;
 }
 
 void children_renew(struct children *all)
@@ -162,7 +150,7 @@ void children_renew(struct children *all)
         if (c->role->renewal != RENEWED_BY_START || c->pid == 0 || c->is_renewed)
             continue;
         c->is_renewed = true;
-        c->kill_ms = mono_ms() + SUPERVISOR_STOP_MS;
+        c->kill_ms = clock_mono_ms() + SUPERVISOR_STOP_MS;
         (void)kill(c->pid, SIGTERM);
     }
 }
@@ -202,7 +190,8 @@ bool children_are_well(const struct children *all)
 {
     for (uint32_t i = 0; i < all->count; i++) {
         const struct child *c = &all->all[i];
-        if (c->pid != 0 && (!c->has_beaten || mono_ms() - c->beat_ms >= SUPERVISOR_HANG_MS / 2))
+        if (c->pid != 0 &&
+            (!c->has_beaten || clock_mono_ms() - c->beat_ms >= SUPERVISOR_HANG_MS / 2))
             return false;
     }
     return true;
@@ -219,7 +208,7 @@ static void on_beat(struct child *c)
     char beats[64];
     ssize_t n = read(c->heart, beats, sizeof beats);
     if (n > 0) {
-        c->beat_ms = mono_ms();
+        c->beat_ms = clock_mono_ms();
         c->has_beaten = c->has_ever_beaten = true;
     } else if (n == 0) {
         close_heart(c); /* it is dying; SIGCHLD tells */
@@ -235,7 +224,7 @@ void children_on_ready(struct children *all, const struct pollfd ready[CHILDREN_
 
 void children_tend(struct children *all)
 {
-    int64_t now = mono_ms();
+    int64_t now = clock_mono_ms();
     for (uint32_t i = 0; i < all->count; i++) {
         struct child *c = &all->all[i];
         if (c->pid == 0 && !all->is_stopping && c->start_ms != 0 && now >= c->start_ms)
@@ -254,7 +243,7 @@ int children_wait_ms(const struct children *all)
         const struct child *c = &all->all[i];
         if (c->pid != 0 || c->start_ms == 0 || all->is_stopping)
             continue;
-        int64_t left = c->start_ms - mono_ms();
+        int64_t left = c->start_ms - clock_mono_ms();
         wait = left < 0 ? 0 : left < wait ? left : wait;
     }
     return (int)wait;

@@ -7,78 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "config/bundle.h"
+#include "config/bundle_copy.h"
 #include "ipc/handover.h"
-
-static bool write_all(int to, const uint8_t *bytes, size_t len)
-{
-    while (len > 0) {
-        ssize_t n = write(to, bytes, len);
-        if (n <= 0)
-            return false;
-        bytes += n;
-        len -= (size_t)n;
-    }
-    return true;
-}
-
-/* As many bytes as were promised, or an error: a file that is being written has no use. */
-static bool copy(int from, int to, off_t left)
-{
-    uint8_t bytes[16384];
-    while (left > 0) {
-        ssize_t n = read(from, bytes, sizeof bytes);
-        if (n <= 0 || n > left)
-            return errno = EIO, false;
-        if (!write_all(to, bytes, (size_t)n))
-            return false;
-        left -= n;
-    }
-    return true;
-}
-
-static int add_open_file(int bundle, int file, struct span path)
-{
-    struct stat status;
-    struct buffer head;
-    if (fstat(file, &status) != 0)
-        return errno;
-    if (!S_ISREG(status.st_mode))
-        return S_ISDIR(status.st_mode) ? EISDIR : EINVAL;
-    if (status.st_size > BUNDLE_FILE_BYTES_MAX)
-        return EFBIG;
-    struct bundle_file f = {path, {NULL, 0}, status.st_mode, status.st_uid, status.st_gid};
-    buffer_init(&head, BUNDLE_PATH_MAX + 64);
-    errno = ENOMEM;
-    bool ok = bundle_put_head(&head, &f, (uint64_t)status.st_size) &&
-              write_all(bundle, head.data, head.len) && copy(file, bundle, status.st_size);
-    int error = ok ? 0 : errno;
-    buffer_fini(&head);
-    return error;
-}
-
-/* 0, or errno: the bundle is then as it was. */
-static int add_file(int bundle, struct span path)
-{
-    char name[BUNDLE_PATH_MAX];
-    off_t end = lseek(bundle, 0, SEEK_CUR);
-    if (path.len == 0 || path.len >= sizeof name)
-        return ENAMETOOLONG;
-    memcpy(name, path.data, path.len);
-    name[path.len] = '\0';
-    int file = open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-    if (file < 0)
-        return errno;
-    int error = add_open_file(bundle, file, path);
-    close(file);
-    if (error != 0 && (ftruncate(bundle, end) != 0 || lseek(bundle, end, SEEK_SET) != end))
-        return EIO;
-    return error;
-}
 
 /* Until its result has come. */
 static bool serve(int child, int bundle, struct rehearsal_result *result_out, struct buffer *text)
@@ -97,7 +30,7 @@ static bool serve(int child, int bundle, struct rehearsal_result *result_out, st
         }
         if (kind != HANDOVER_OPEN)
             return false;
-        int error = add_file(bundle, span_of(bytes, len));
+        int error = bundle_copy(bundle, span_of(bytes, len));
         struct span answer = span_of(&error, sizeof error);
         if (!handover_send(child, HANDOVER_OPENED, &answer, 1, NULL, 0))
             return false;

@@ -4,17 +4,17 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sysexits.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "agent/process.h"
 #include "engine/process.h"
 #include "ipc/handover.h"
+#include "os/clock.h"
 #include "os/log_file.h"
+#include "os/privilege.h"
 #include "os/service_manager.h"
 #include "supervisor/children.h"
 #include "supervisor/doors.h"
@@ -38,13 +38,6 @@ struct supervisor {
     int64_t watchdog_ms;     /* between two signs of life to the service manager; 0: none */
     int64_t sign_of_life_ms; /* the next is due then */
 };
-
-static int64_t now_ms(clockid_t clock)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* The children --------------------------------------------------------------------------------- */
 
@@ -107,38 +100,30 @@ static const struct child_role roles[] = {
 
 /* Reloading ------------------------------------------------------------------------------------ */
 
-/* Rotated away, it is made anew. A log that cannot be opened stays where it is. */
-static int reopen_log(struct supervisor *s)
+/* Made when it is missing: rotated away, it is another. False: it stays where it is; errno. */
+static bool open_log(struct supervisor *s)
 {
-    int file =
-        s->now.has_log_file ? log_file_append_to(s->now.log_file, s->start.uid, s->start.gid) : -1;
-    int copy = file >= 0 ? dup(file) : -1;
+    if (!s->now.has_log_file)
+        return true;
+    int file = log_file_append_to(s->now.log_file, s->start.uid, s->start.gid);
     if (file >= 0)
         log_file_replace(&s->log_file, file);
-    return copy;
+    return file >= 0;
 }
 
-static void tell_engine(struct supervisor *s, enum handover_kind kind, const struct buffer *text,
-                        int log)
+static void tell_engine(struct supervisor *s, enum handover_kind kind, const struct buffer *text)
 {
     int descriptors[HANDOVER_DESCRIPTORS_MAX];
     size_t count = 0;
-    uint8_t has_log = log >= 0;
+    uint8_t has_log = s->now.has_log_file;
     struct span parts[] = {span_of(&has_log, 1), buffer_span(text)};
     descriptors[count++] = s->bundle;
     if (has_log)
-        descriptors[count++] = log;
+        descriptors[count++] = s->log_file.descriptor;
     for (uint32_t i = 0; i < s->doors.count; i++)
         descriptors[count++] = s->doors.listeners[i];
     if (s->engine[0] >= 0)
         (void)handover_send(s->engine[0], kind, parts, 2, descriptors, count);
-}
-
-static void say_refused(struct supervisor *s, const struct buffer *text)
-{
-    log_set_time(s->log, now_ms(CLOCK_REALTIME));
-    LOG(s->log, EVENT_CONFIG_REFUSED, log_span("why", buffer_span(text)));
-    log_flush(s->log);
 }
 
 /* Takes it on; false: a listening socket could not be opened, and nothing has changed. */
@@ -163,14 +148,13 @@ static void reload(struct supervisor *s)
     bool is_good = bundle >= 0 && take_on(s, bundle, &wanted, &text);
     if (bundle >= 0 && !is_good)
         close(bundle);
-    int log = reopen_log(s);
+    (void)open_log(s);
+    log_set_time(s->log, clock_wall_ms());
     if (!is_good)
-        say_refused(s, &text);
-    tell_engine(s, is_good ? HANDOVER_GENERATION : HANDOVER_REFUSED, &text, log);
-    if (is_good)
-        children_renew(&s->children);
-    if (log >= 0)
-        close(log);
+        LOG(s->log, EVENT_CONFIG_REFUSED, log_span("why", buffer_span(&text)));
+    log_flush(s->log);
+    tell_engine(s, is_good ? HANDOVER_GENERATION : HANDOVER_REFUSED, &text);
+    children_renew(&s->children); /* for the log's sake also when nothing else is new */
     buffer_fini(&text);
     service_manager_tell(is_good ? "READY=1\nSTATUS=serving; reloaded\n"
                                  : "READY=1\nSTATUS=serving; the last reload was refused\n");
@@ -217,7 +201,7 @@ static void tell_service_manager(struct supervisor *s)
     if (!s->is_ready)
         service_manager_tell("READY=1\nSTATUS=serving\n");
     s->is_ready = true;
-    int64_t now = now_ms(CLOCK_MONOTONIC);
+    int64_t now = clock_mono_ms();
     if (s->watchdog_ms == 0 || now < s->sign_of_life_ms)
         return;
     service_manager_tell("WATCHDOG=1\n");
@@ -246,35 +230,24 @@ static int watch(struct supervisor *s)
 
 /* Beginning ------------------------------------------------------------------------------------ */
 
-/* A session costs a descriptor: as many as are needed where we may, else as many as we are let. */
+/* A session costs a descriptor. */
 static void raise_limits(struct supervisor *s)
 {
-    struct rlimit limit;
-    rlim_t wanted = s->start.descriptors;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    struct rlimit more = {.rlim_cur = wanted, .rlim_max = wanted};
-    if (limit.rlim_max >= wanted || setrlimit(RLIMIT_NOFILE, &more) != 0) {
-        limit.rlim_cur = limit.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < wanted)
+    uint64_t wanted = s->start.descriptors, allowed = privilege_descriptors(wanted);
+    if (allowed < wanted)
         LOG(s->log, EVENT_LIMIT_LOW, log_text("limit", "descriptors"), log_u64("wanted", wanted),
-            log_u64("allowed", limit.rlim_cur));
+            log_u64("allowed", allowed));
 }
 
 static bool take_signals(struct supervisor *s)
 {
-    sigset_t watched;
-    sigemptyset(&watched);
-    sigaddset(&watched, SIGCHLD);
-    sigaddset(&watched, SIGTERM);
-    sigaddset(&watched, SIGINT);
-    sigaddset(&watched, SIGHUP);
-    if (sigprocmask(SIG_BLOCK, &watched, NULL) != 0)
-        return false;
-    s->signals = signalfd(-1, &watched, SFD_NONBLOCK | SFD_CLOEXEC);
-    return s->signals >= 0;
+    static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
+    sigset_t set;
+    sigemptyset(&set);
+    for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++)
+        sigaddset(&set, watched[i]);
+    s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+    return s->signals >= 0 && sigprocmask(SIG_BLOCK, &set, NULL) == 0;
 }
 
 static int begin(struct supervisor *s, struct buffer *text)
@@ -286,14 +259,10 @@ static int begin(struct supervisor *s, struct buffer *text)
     int code = doors_open(&s->doors, &s->start, text);
     if (code != 0)
         return code;
-    if (s->start.has_log_file) {
-        int file = log_file_append_to(s->start.log_file, s->start.uid, s->start.gid);
-        if (file < 0) {
-            (void)!buffer_printf(text, "postrider: cannot open the log %s: %s\n", s->start.log_file,
-                                 strerror(errno));
-            return EX_CANTCREAT;
-        }
-        log_file_replace(&s->log_file, file);
+    if (!open_log(s)) {
+        (void)!buffer_printf(text, "postrider: cannot open the log %s: %s\n", s->start.log_file,
+                             strerror(errno));
+        return EX_CANTCREAT;
     }
     int kind = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC;
     if (!take_signals(s) || socketpair(AF_UNIX, kind, 0, s->agent) != 0) {
@@ -321,7 +290,7 @@ int supervisor_run(struct world *w, const char *path)
     buffer_fini(&text);
     if (code == 0) {
         s.log = log_new(log_file_sink(&s.log_file), s.start.log_format, s.start.log_level);
-        log_set_time(s.log, now_ms(CLOCK_REALTIME));
+        log_set_time(s.log, clock_wall_ms());
         raise_limits(&s);
         log_flush(s.log);
         children_init(&s.children, roles, sizeof roles / sizeof roles[0], &s, s.log);

@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,4 +69,17 @@ const char *privilege_drop(uint32_t uid, uint32_t gid)
     if (!is_only(uid, gid) || setuid(0) == 0 || setgid(0) == 0 || has_capabilities())
         return "still has privileges";
     return NULL;
+}
+
+uint64_t privilege_descriptors(uint64_t wanted)
+{
+    struct rlimit limit;
+    struct rlimit more = {.rlim_cur = wanted, .rlim_max = wanted};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 0;
+    if (limit.rlim_max >= wanted || setrlimit(RLIMIT_NOFILE, &more) != 0) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
 }
