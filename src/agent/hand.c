@@ -75,6 +75,8 @@ static void take_signals(void)
     for (int i = 1; i < NSIG; i++)
         (void)signal(i, SIG_DFL);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGTERM, SIG_IGN); /* sent to all of a group, they are for the agent: it ends us */
+    (void)signal(SIGINT, SIG_IGN);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
