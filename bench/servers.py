@@ -5,6 +5,7 @@ A new server is a class with start_command(); run.py knows nothing else about it
 """
 
 import os
+import pwd
 import pathlib
 import signal
 import socket
@@ -137,6 +138,7 @@ class Postrider(Server):
             "hostname bench.example\n"
             f"spool {self.folder / 'spool'}\n"
             f"listen smtp {{ bind 127.0.0.1:{self.port} }}\n"
+            f"user {pwd.getpwuid(os.geteuid()).pw_name}\n"
             f"relay {{ from 127.0.0.0/8  to smtp:127.0.0.1:{self.next_hop_port} }}\n"
             f"control {self.folder / 'control'}\n"
             # All load comes from one address.

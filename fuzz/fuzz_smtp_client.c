@@ -44,6 +44,7 @@ static void begin(struct play *p)
         .recipient_count = p->count,
         .content_bytes = 1000,
         .is_8bitmime = p->is_8bit,
+        .likes_chunks = p->begun % 2 == 0,
         .ret = RETURN_FULL,
         .envid = SPAN("QQ314159"),
     };

@@ -49,6 +49,7 @@ struct conversation {
     struct buffer late;
     bool is_late, is_mute, is_over;
     bool has_mail, is_content;
+    size_t chunk_bytes;               /* of a BDAT: still to come */
     bool offers_dsn, offers_8bitmime; /* in the last reply to EHLO */
     char reverse_path[LEDGER_ADDRESS_MAX];
     struct buffer mail_line; /* the whole command */
@@ -213,9 +214,10 @@ static void on_hello(struct conversation *c, bool is_ehlo)
         (void)buffer_put_text(&text, "502 5.5.1 what\r\n");
     else
         (void)buffer_printf(
-            &text, "250-%s\r\n%s%s%s%s250 HELP\r\n", h->name, h->has_dsn ? "250-DSN\r\n" : "",
+            &text, "250-%s\r\n%s%s%s%s%s250 HELP\r\n", h->name, h->has_dsn ? "250-DSN\r\n" : "",
             h->has_pipelining ? "250-PIPELINING\r\n" : "",
-            h->has_size ? "250-SIZE 10000000\r\n" : "", h->has_8bitmime ? "250-8BITMIME\r\n" : "");
+            h->has_chunking ? "250-CHUNKING\r\n" : "", h->has_size ? "250-SIZE 10000000\r\n" : "",
+            h->has_8bitmime ? "250-8BITMIME\r\n" : "");
     (void)buffer_put_u8(&text, '\0');
     enum trouble t = draw_trouble(s);
     bool is_offered = is_ehlo && h->knows_ehlo && is_said(t);
@@ -317,6 +319,18 @@ static void on_data(struct conversation *c)
     reply(c, t, "354 go on\r\n");
 }
 
+/* "BDAT n LAST", for recipients that were taken and by who was told that it may. */
+static void on_bdat(struct conversation *c, struct span line)
+{
+    const struct host *h = &c->sink->town->hosts[c->sink->host];
+    struct span number, last = span_split(span_skip(line, 5), ' ', &number);
+    uint64_t bytes = 0;
+    if (!h->has_chunking || !h->knows_ehlo || c->recipient_count == 0 ||
+        !span_equal(last, SPAN("LAST")) || !span_parse_u64(number, CONTENT_MAX, &bytes))
+        ledger_break(c->sink->ledger, "a server was told \"%.*s\"", SPAN_PRINT(line));
+    c->chunk_bytes = (size_t)bytes;
+}
+
 static struct inspection inspection_of(const struct conversation *c)
 {
     struct inspection i = {.town = c->sink->town,
@@ -375,6 +389,18 @@ static void take_content(struct conversation *c)
         on_content_end(c);
 }
 
+static void take_chunk(struct conversation *c)
+{
+    struct buffer *in = wire_input(c->wire);
+    struct span part = span_sub(buffer_span(in), 0, c->chunk_bytes);
+    if (!buffer_put(&c->content, part))
+        check(false);
+    c->chunk_bytes -= part.len;
+    buffer_consume(in, part.len);
+    if (c->chunk_bytes == 0)
+        on_content_end(c);
+}
+
 static void on_line(struct conversation *c, struct span line)
 {
     struct sink *s = c->sink;
@@ -387,6 +413,8 @@ static void on_line(struct conversation *c, struct span line)
         on_rcpt(c, line);
     } else if (span_equal_nocase(line, SPAN("DATA"))) {
         on_data(c);
+    } else if (span_starts_with_nocase(line, SPAN("BDAT "))) {
+        on_bdat(c, line);
     } else if (span_equal_nocase(line, SPAN("RSET"))) {
         reset(c);
         reply(c, draw_trouble(s), "250 2.0.0 ok\r\n");
@@ -408,7 +436,11 @@ static void proceed(struct conversation *c)
 {
     struct span line;
     while (!is_waiting(c)) {
-        if (c->is_content) {
+        if (c->chunk_bytes > 0) {
+            take_chunk(c);
+            if (c->chunk_bytes > 0)
+                return;
+        } else if (c->is_content) {
             take_content(c);
             if (c->is_content)
                 return;

@@ -41,6 +41,7 @@ static void draw_host(struct town *t, struct sim *s, uint32_t number, struct ran
     h->knows_ehlo = random_chance(r, 900000);
     struct random own = *r; /* what else is drawn does not depend on it */
     h->has_dsn = random_chance(&own, 500000);
+    h->has_chunking = random_chance(&own, 500000);
 }
 
 static void draw_mx(struct town *t, struct sim *s, struct place *d, struct random *r)

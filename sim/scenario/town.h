@@ -19,7 +19,7 @@ struct host {
     struct machine *machine;
     struct endpoint addresses[2]; /* with their port */
     uint32_t address_count;
-    bool has_pipelining, has_size, has_8bitmime, has_dsn, knows_ehlo;
+    bool has_pipelining, has_size, has_8bitmime, has_dsn, has_chunking, knows_ehlo;
 };
 
 enum domain_kind {

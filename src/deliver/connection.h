@@ -69,6 +69,7 @@ struct outgoing {
     bool is_active;   /* 354 has come, the final dot is not yet with the kernel */
     bool is_prefix_sent, is_all_read;
     bool is_dot_sent;                 /* given to the socket */
+    bool is_chunk;                    /* without doubled dots, and without a final one */
     bool is_converting, is_converted; /* to 7 bits; and to its end */
     struct span converted;            /* what is still to be sent of connection.converted */
 };

@@ -1,8 +1,8 @@
 /*
  * content_pump: the content on its way out, after the 354: header prefix, content with dots doubled
- * (RFC 5321 4.5.2), the final dot. Inline content goes as it lies in the mail object, without a
- * copy; content in a file block by block, each verified before its first byte leaves. Nothing goes
- * before the SENDING record is written, so that the dot cannot.
+ * (RFC 5321 4.5.2), the final dot; or as one chunk (RFC 3030). Inline content goes as it lies in
+ * the mail object, without a copy; content in a file block by block, each verified before its first
+ * byte leaves. Nothing goes before the SENDING record is written, so that the dot cannot.
  */
 #include "deliver/connection.h"
 #include "smtp/content.h"
@@ -21,6 +21,7 @@ void outgoing_begin(struct connection *c)
     const struct envelope *e = &c->mail->envelope;
     check(!c->out.is_active);
     c->out = (struct outgoing){.line_start = true, .is_active = true};
+    c->out.is_chunk = client_is_chunked(c->client);
     c->out.is_converting = client_is_downgraded(c->client);
     if (c->out.is_converting)
         downgrade_begin(c->downgrade);
@@ -75,7 +76,7 @@ static size_t gather(struct connection *c, struct span *parts)
         parts[count++] = e->prefix;
         o->is_prefix_sent = true;
     }
-    count = cut(o, &piece, e->has_dot_lines, parts, count);
+    count = cut(o, &piece, e->has_dot_lines && !o->is_chunk, parts, count);
     o->rest = span_skip(o->rest, piece_len - piece.len);
     return count;
 }
@@ -162,7 +163,8 @@ void outgoing_continue(struct connection *c)
             return;
         }
         if (is_at_end(o)) {
-            parts[count++] = final_dot;
+            if (!o->is_chunk)
+                parts[count++] = final_dot;
             o->is_dot_sent = true;
         }
         for (size_t i = 0; i < count; i++)

@@ -7,11 +7,12 @@
  * seen here. Never believes a byte; never logs; whatever the server says at whatever moment, each
  * recipient gets exactly one result, and DELIVERED only for a final 2xx that was read. One worker's
  * thread. RFC 3207 STARTTLS, RFC 5321 (order of commands 4.1.4, replies 4.2, 4.3), 1870 SIZE, 2920
- * PIPELINING, 6152 8BITMIME, 2033 LMTP, 3461 DSN, 6531 SMTPUTF8.
+ * PIPELINING, 6152 8BITMIME, 2033 LMTP, 3030 BDAT, 3461 DSN, 6531 SMTPUTF8.
  *
  *   EHLO --> STARTTLS --220--> SECURING --secured--> EHLO (only if wished, and offered)
  *   GREETING --> EHLO [--> HELO] --> IDLE --begin--> [RSET -->] MAIL --> RCPT… --> DATA --354-->
  *   CONTENT --content_end--> DOT --> IDLE             refusals, nobody left -----> IDLE
+ *   RCPT… --BDAT n LAST--> CONTENT (when it goes as a chunk; then the dot is the chunk's end)
  *   IDLE --quit--> QUIT --> CLOSED                     421, loss, nonsense -----> CLOSED
  *
  * LMTP says LHLO for EHLO, and gets a reply for each recipient it took after the dot: DOT is left
@@ -60,6 +61,7 @@ struct client_transaction {
     uint32_t recipient_count; /* at least 1 */
     uint64_t content_bytes;   /* before dots are doubled (RFC 1870 3) */
     bool is_8bitmime;
+    bool likes_chunks;      /* BDAT where it is offered (RFC 3030): content_bytes is exact */
     bool needs_utf8;        /* the header does, whatever the addresses are (RFC 6531) */
     enum notify_return ret; /* RFC 3461 4.3 */
     struct span envid;      /* in xtext (RFC 3461 4.4); may be empty */
@@ -82,8 +84,9 @@ struct client_outcome {
 enum client_want {
     CLIENT_WANT_INPUT,   /* send the output; give the unused rest, and more when it comes */
     CLIENT_WANT_CONTENT, /* once: send the output, then the content with dots doubled
-                            (content_stuff), its last line ended, and the final ".\r\n"; when
-                            all that is with the kernel, client_content_end */
+                            (content_stuff), its last line ended, and the final ".\r\n"; or, when
+                            client_is_chunked, the content as it is and nothing else. When all that
+                            is with the kernel, client_content_end */
     CLIENT_WANT_RESULT, /* once: the transaction is over, all recipients have results; step again to
                            see what becomes of the connection. Content not yet sent is not wanted */
     CLIENT_WANT_JUDGEMENT, /* the server takes 7 bits alone: look at the content, then client_judge;
@@ -153,6 +156,8 @@ void client_speak(struct client *c, struct client_manner manner);
 void client_judge(struct client *c, enum downgrade_verdict verdict, uint64_t content_bytes);
 /* In CONTENT and after: the content was to be converted for this server. */
 bool client_is_downgraded(const struct client *c);
+/* The same: it goes as one chunk. */
+bool client_is_chunked(const struct client *c);
 
 /* The connection is under TLS now: what the server has said before is forgotten, EHLO comes again.
  * After WANT_TLS. */

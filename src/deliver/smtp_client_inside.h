@@ -33,7 +33,7 @@ struct client {
     bool has_transaction; /* from client_begin until RESULT was given */
     bool result_ready;
     bool content_wanted; /* CONTENT is still to be given */
-    bool judgement_wanted, is_judged, is_downgraded;
+    bool judgement_wanted, is_judged, is_downgraded, is_chunked;
     bool lone_dot; /* DOT: nobody was taken, the content is empty */
     struct client_transaction transaction;
     uint32_t put, awaited;

@@ -91,7 +91,8 @@ static void put_step(struct client *c, uint32_t step)
 /* RFC 2920 3.1: all in one go when the server has said PIPELINING; DATA ends such a group. */
 static bool may_put(const struct client *c)
 {
-    if (c->put > step_data(c) || client_result_is_final(&c->whole))
+    uint32_t last = c->is_chunked ? step_data(c) - 1 : step_data(c);
+    if (c->put > last || client_result_is_final(&c->whole))
         return false;
     if (!c->extensions.pipelining && c->put != c->awaited)
         return false;
@@ -106,6 +107,16 @@ void transaction_put_commands(struct client *c)
     }
 }
 
+/* Not before all replies to RCPT are here: what is sent could be delivered from then on, and
+   whoever was refused would have cost the bytes. */
+static void begin_chunk(struct client *c)
+{
+    (void)buffer_printf(&c->output, "BDAT %llu LAST\r\n",
+                        (unsigned long long)c->transaction.content_bytes);
+    c->content_wanted = true;
+    client_enter(c, CLIENT_CONTENT);
+}
+
 /* The oldest command has its reply. The transaction is over when no other is under way and there
  * is nobody left to send to. */
 static void advance(struct client *c)
@@ -117,6 +128,10 @@ static void advance(struct client *c)
     if (c->awaited == c->put && nobody_left) {
         client_enter(c, CLIENT_IDLE);
         transaction_finish(c);
+        return;
+    }
+    if (c->is_chunked && c->awaited == step_data(c)) {
+        begin_chunk(c);
         return;
     }
     transaction_put_commands(c);
@@ -137,6 +152,7 @@ void transaction_start(struct client *c)
         transaction_finish(c);
         return;
     }
+    c->is_chunked = c->transaction.likes_chunks && c->extensions.chunking && !c->is_downgraded;
     c->put = c->awaited = c->is_open ? STEP_RSET : STEP_MAIL;
     transaction_put_commands(c);
     client_enter(c, phase_of_step(c, c->awaited));
@@ -160,6 +176,11 @@ bool client_is_downgraded(const struct client *c)
     return c->is_downgraded;
 }
 
+bool client_is_chunked(const struct client *c)
+{
+    return c->is_chunked;
+}
+
 /* On a connection that has ended meanwhile. */
 static void finish_at_once(struct client *c)
 {
@@ -177,7 +198,7 @@ static void forget_transaction(struct client *c)
     c->put = c->awaited = STEP_MAIL;
     c->taken = c->answers = c->confirmed = 0;
     c->lone_dot = c->content_wanted = false;
-    c->judgement_wanted = c->is_judged = c->is_downgraded = false;
+    c->judgement_wanted = c->is_judged = c->is_downgraded = c->is_chunked = false;
     c->whole = (struct client_result){.verdict = CLIENT_UNDECIDED};
     buffer_reset(&c->whole_text);
     arena_reset(&c->texts);
@@ -312,9 +333,11 @@ void transaction_await_verdict(struct client *c)
     client_enter(c, CLIENT_DOT);
 }
 
-static void finish_in_idle(struct client *c)
+/* After DATA the transaction is over whatever the reply (RFC 5321 4.1.1.4); after a BDAT that has
+   failed only with RSET (RFC 3030 2). */
+static void finish_in_idle(struct client *c, bool is_taken)
 {
-    c->is_open = false; /* RFC 5321 4.1.1.4: whatever the reply */
+    c->is_open = c->is_chunked && !is_taken;
     client_enter(c, CLIENT_IDLE);
     transaction_finish(c);
 }
@@ -338,7 +361,7 @@ static void on_dot_of_one(struct client *c, const struct reply *reply)
     else if (reply->code == 421)
         client_lost(c, FAULT_CONNECTION_LOST);
     else if (is_last)
-        finish_in_idle(c);
+        finish_in_idle(c, r.verdict == CLIENT_DELIVERED);
 }
 
 static void on_dot(struct client *c, const struct reply *reply)
@@ -350,7 +373,7 @@ static void on_dot(struct client *c, const struct reply *reply)
     }
     if (!c->lone_dot)
         transaction_decide_whole(c, r);
-    finish_in_idle(c);
+    finish_in_idle(c, r.verdict == CLIENT_DELIVERED);
 }
 
 void transaction_on_reply(struct client *c, const struct reply *reply)

@@ -52,7 +52,7 @@ struct manner {
     struct misdeed at[MOMENTS];
     size_t mid_data;
     bool has_no_pipelining, is_slow; /* slow: reads now and then, answers late */
-    bool is_lmtp;
+    bool is_lmtp, offers_chunks;
     bool offers_tls, breaks_handshake, is_mute_in_handshake;
     bool is_tls_after_misdeed; /* the handshake follows the misdeed AT_STARTTLS, too */
     uint32_t good_dots;        /* LMTP: replies after the dot before the misdeed AT_DOT begins */
@@ -64,7 +64,7 @@ struct host {
     char name[32];
     struct socket *listener;
     struct manner manner;
-    uint32_t connections, transactions, quits, resets, mails, secured, mails_in_clear;
+    uint32_t chunks, connections, transactions, quits, resets, mails, secured, mails_in_clear;
     uint32_t done[MOMENTS];
 };
 
@@ -76,6 +76,8 @@ struct session {
     struct timer timer;
     struct buffer in, out, sending, content;
     bool is_sending, is_silent, is_in_data, has_refused;
+    size_t chunk_bytes; /* that are still to come */
+    bool is_in_chunk;
     bool is_7bit;      /* EHLO was answered without 8BITMIME */
     bool is_junk_next; /* the client's first flight is answered with anything but TLS */
     bool is_tls_next;  /* the reply to STARTTLS is on its way */

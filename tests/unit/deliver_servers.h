@@ -212,11 +212,46 @@ static void on_data(struct session *s)
     buffer_reset(&s->content);
 }
 
+/* RFC 3030: the whole message in one chunk. */
+static void on_bdat(struct session *s, struct span text)
+{
+    unsigned long long bytes;
+    char line[64], last[8] = "";
+    assert_true(s->host->manner.offers_chunks && s->recipient_count > 0 && text.len < sizeof line);
+    snprintf(line, sizeof line, "%.*s", SPAN_PRINT(text));
+    assert_int_equal(sscanf(line, "BDAT %llu %7s", &bytes, last), 2);
+    assert_string_equal(last, "LAST");
+    s->host->chunks++;
+    s->chunk_bytes = bytes;
+    s->is_in_chunk = true;
+    s->has_refused = false;
+    buffer_reset(&s->content);
+}
+
+/* Gives what is not of the chunk. */
+static struct span take_chunk(struct session *s, struct span bytes)
+{
+    struct span part = span_sub(bytes, 0, s->chunk_bytes);
+    assert_true(buffer_put(&s->content, part));
+    s->chunk_bytes -= part.len;
+    const struct manner *m = &s->host->manner;
+    bool is_time = m->at[AT_CONTENT].text != NULL && s->content.len >= m->mid_data;
+    if (is_time && !s->has_refused && !says(s, AT_CONTENT, ""))
+        s->has_refused = true;
+    if (s->chunk_bytes == 0 && s->after == 0) {
+        s->is_in_chunk = false;
+        on_dot(s);
+    }
+    return span_skip(bytes, part.len);
+}
+
 static const char *offer_of(const struct session *s)
 {
     const struct manner *m = &s->host->manner;
     if (m->offers_tls && s->link.stream == NULL)
         return "250-here\r\n250-PIPELINING\r\n250-STARTTLS\r\n250 8BITMIME\r\n";
+    if (m->offers_chunks)
+        return "250-here\r\n250-PIPELINING\r\n250-CHUNKING\r\n250 8BITMIME\r\n";
     return m->has_no_pipelining ? "250-here\r\n250 SIZE\r\n"
                                 : "250-here\r\n250-PIPELINING\r\n250 8BITMIME\r\n";
 }
@@ -244,6 +279,8 @@ static void on_command(struct session *s, struct span line)
         on_rcpt(s, span_skip(text, 8));
     } else if (span_equal(text, SPAN("DATA"))) {
         on_data(s);
+    } else if (span_starts_with(text, SPAN("BDAT "))) {
+        on_bdat(s, text);
     } else if (span_equal(text, SPAN("RSET"))) {
         s->host->resets++;
         (void)says(s, AT_RSET, "250 2.0.0 ok\r\n");
@@ -258,6 +295,10 @@ static void session_work(struct session *s)
 {
     struct span rest = buffer_span(&s->in);
     while (rest.len > 0 && s->after == 0 && !s->is_silent && !s->is_tls_next) {
+        if (s->is_in_chunk) {
+            rest = take_chunk(s, rest);
+            continue;
+        }
         size_t end = span_find_byte(rest, '\n', 0);
         if (end == rest.len)
             break;

@@ -540,6 +540,53 @@ static void looks_at_a_file_in_trouble(void **state)
     close_all(c);
 }
 
+/* BDAT: content with dots to hosts that offer CHUNKING, with everything that may happen to it. */
+static void goes_as_a_chunk(void **state)
+{
+    static const struct {
+        enum moment when;
+        const char *says;
+        bool is_in_doubt;
+    } rows[] = {
+        {AT_DOT, "!", true},
+        {AT_DOT, "~", true},
+        {AT_DOT, "421 away\r\n!", false},
+        {AT_DOT, "354 x\r\n", true},
+        {AT_RCPT, "!", false},
+        {AT_RCPT, "421 x\r\n!", false},
+        {AT_MAIL, "!", false},
+        {AT_MAIL, "451 x\r\n", false},
+    };
+    (void)state;
+    struct channel *c = a_channel();
+    house.hosts[0].manner.offers_chunks = true;
+    for (int round = 0; round < 6; round++) {
+        struct message *m = a_message("a@b 550x@b c@d", round % 2 == 0 ? 50000 : 500000);
+        send_to(c, m, ROUTE(0, 10));
+        expect_delivered(c, 0);
+        expect_reply(c, 1, DELIVERY_FAILED, "550 0.0.0 as asked");
+        expect_delivered(c, 2);
+        misbehaves(0, AT_DOT, "554 5.7.1 spam\r\n"); /* then RSET */
+        send_to(c, m, ROUTE(0, 10));
+        expect_reply(c, 0, DELIVERY_FAILED, "554 5.7.1 spam");
+        misbehaves(0, AT_DOT, NULL);
+    }
+    assert_int_equal(house.hosts[0].connections, 1);
+    assert_int_equal(house.hosts[0].chunks, 12);
+    assert_int_equal(house.hosts[0].resets, 5);
+    close_channel(c);
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct channel *other = a_channel();
+        misbehaves(0, rows[i].when, rows[i].says);
+        send_to(other, a_message("a@b", 60000), ROUTE(0, 10));
+        assert_int_equal(result(other, 0)->end, DELIVERY_DEFERRED);
+        assert_true(result(other, 0)->in_doubt == rows[i].is_in_doubt);
+        misbehaves(0, rows[i].when, NULL);
+        close_channel(other);
+    }
+    close_all(a_channel());
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -566,6 +613,7 @@ int main(void)
         CASE(defers_what_the_envelope_does_not_have),
         CASE(makes_eight_bits_seven),
         CASE(looks_at_a_file_in_trouble),
+        CASE(goes_as_a_chunk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -63,7 +63,9 @@ static void draw_manner(struct host *h)
 {
     struct manner *m = &h->manner;
     uint32_t bad = chance(300000) ? 0 : 150000;
-    *m = (struct manner){.mid_data = below(60000), .has_no_pipelining = chance(400000)};
+    *m = (struct manner){.mid_data = below(60000),
+                         .has_no_pipelining = chance(400000),
+                         .offers_chunks = chance(400000)};
     for (int when = 0; when < MOMENTS; when++) {
         if (!chance(bad))
             continue;

@@ -32,7 +32,7 @@ struct transaction {
     uint32_t count;
     struct span reverse_path;
     uint64_t content_bytes;
-    bool is_8bitmime, needs_utf8;
+    bool is_8bitmime, needs_utf8, likes_chunks;
     enum notify_return ret;
     struct span envid;
     enum downgrade_verdict verdict;
@@ -232,8 +232,8 @@ static void add_recipient(struct client_recipient *r, struct span word)
 }
 
 /* "a@b c@d *3": the reverse-path (<> is empty), then recipients; *N makes N of the last one. Before
-   them "bytes=N", "8bit", "convertible", "inconvertible", "utf8", "ret=", "envid=", and (before the
-   greeting) "tls", "must", "lmtp". */
+   them "bytes=N", "8bit", "chunks", "convertible", "inconvertible", "utf8", "ret=", "envid=", and
+   (before the greeting) "tls", "must", "lmtp". */
 static void begin(struct run *r, struct span text)
 {
     struct transaction *t = &r->transaction;
@@ -252,6 +252,8 @@ static void begin(struct run *r, struct span text)
             manner.is_lmtp = true;
         } else if (span_equal(word, SPAN("8bit"))) {
             t->is_8bitmime = true;
+        } else if (span_equal(word, SPAN("chunks"))) {
+            t->likes_chunks = true;
         } else if (span_equal(word, SPAN("convertible"))) {
             t->verdict = DOWNGRADE_POSSIBLE;
         } else if (span_equal(word, SPAN("inconvertible"))) {
@@ -284,6 +286,7 @@ static void begin(struct run *r, struct span text)
         .content_bytes = t->content_bytes,
         .is_8bitmime = t->is_8bitmime,
         .needs_utf8 = t->needs_utf8,
+        .likes_chunks = t->likes_chunks,
         .ret = t->ret,
         .envid = t->envid,
     };
