@@ -155,14 +155,13 @@ class Program:
             pass
 
 
-def make_certificate(folder, names=("mx.test", "localhost")):
-    """certificate.pem and key.pem, made by itself, for the names."""
-    subjects = ",".join(f"DNS:{name}" for name in names)
+def make_certificate(folder, names=("mx.test", "localhost"), addresses=()):
+    """certificate.pem and key.pem, made by itself, for the names. RSA, which all know."""
+    subjects = ",".join([f"DNS:{name}" for name in names] + [f"IP:{ip}" for ip in addresses])
     done = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-         "-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-days", "2",
-         "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={subjects}"],
-        capture_output=True, text=True)
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+         "-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-subj",
+         f"/CN={names[0]}", "-addext", f"subjectAltName={subjects}"], capture_output=True, text=True)
     if done.returncode != 0:
         raise Trouble(f"openssl makes no certificate here: {done.stderr}")
     return folder
