@@ -39,7 +39,7 @@ int cli_main(struct world *w, int argc, char **argv);
 
 /* Shared by commands: the settings of c->config, or NULL after every error was said; *code_out is
    then the exit code. */
-const struct settings *cli_settings(const struct cli *c, int *code_out);
+struct settings *cli_settings(const struct cli *c, int *code_out);
 /* The path of the control socket, ended by NUL, also when the configuration has errors. False: it
    was said why not. */
 bool cli_control(const struct cli *c, struct buffer *out);

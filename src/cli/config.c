@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sysexits.h>
 
 #include "cli/cli.h"
@@ -12,26 +13,50 @@
 
 #define TEXT_MAX (4u * 1024 * 1024) /* of errors or of a configuration shown */
 
-/* The whole file, malloc'ed, or NULL after saying why not. One byte more than may be is read, so
-   that config_parse can tell. */
-static uint8_t *read_file(const char *path, size_t *len_out)
+struct file {
+    uint8_t *bytes; /* malloc'ed */
+    size_t len;
+    uint32_t mode;
+};
+
+/* The whole file, but of a longer one no more than `most` bytes and one, so that it can be told.
+   False: errno says why not. */
+static bool read_whole(const char *path, size_t most, struct file *file_out)
 {
-    size_t most = (size_t)CONFIG_BYTES_MAX + 1;
+    struct stat status;
     FILE *f = fopen(path, "re");
-    uint8_t *bytes = f == NULL ? NULL : malloc(most);
-    if (bytes != NULL)
-        *len_out = fread(bytes, 1, most, f);
-    if (bytes == NULL || ferror(f) != 0) {
-        fprintf(stderr, "postrider: cannot read the configuration %s: %s\n", path, strerror(errno));
-        free(bytes);
-        bytes = NULL;
-    }
-    if (f != NULL)
-        (void)fclose(f);
-    return bytes;
+    *file_out = (struct file){NULL, 0, 0};
+    if (f == NULL)
+        return false;
+    bool ok = fstat(fileno(f), &status) == 0;
+    if (ok && S_ISREG(status.st_mode) && (uint64_t)status.st_size < most)
+        most = (size_t)status.st_size;
+    file_out->bytes = ok ? malloc(most + 1) : NULL;
+    if (file_out->bytes != NULL)
+        file_out->len = fread(file_out->bytes, 1, most + 1, f);
+    ok = file_out->bytes != NULL && ferror(f) == 0;
+    int error = errno;
+    (void)fclose(f);
+    if (!ok)
+        free(file_out->bytes);
+    file_out->mode = status.st_mode & 0777;
+    errno = error;
+    return ok;
 }
 
-const struct settings *cli_settings(const struct cli *c, int *code_out)
+/* malloc'ed, or NULL after saying why not. */
+static uint8_t *read_file(const char *path, size_t *len_out)
+{
+    struct file file;
+    if (!read_whole(path, CONFIG_BYTES_MAX, &file)) {
+        fprintf(stderr, "postrider: cannot read the configuration %s: %s\n", path, strerror(errno));
+        return NULL;
+    }
+    *len_out = file.len;
+    return file.bytes;
+}
+
+struct settings *cli_settings(const struct cli *c, int *code_out)
 {
     size_t len = 0;
     uint8_t *text = read_file(c->config, &len);
@@ -62,17 +87,51 @@ bool cli_control(const struct cli *c, struct buffer *out)
     return ok;
 }
 
+/* Of config_files: one file at a time. */
+static enum fault read_table(void *context, const char *path, size_t bytes_max,
+                             struct config_file *file_out)
+{
+    struct file *file = context;
+    free(file->bytes);
+    if (!read_whole(path, bytes_max, file)) {
+        file->bytes = NULL;
+        return errno == ENOENT || errno == ENOTDIR ? FAULT_NOT_FOUND
+               : errno == EACCES                   ? FAULT_DENIED
+                                                   : FAULT_DISK_ERROR;
+    }
+    *file_out = (struct config_file){span_of(file->bytes, file->len), file->mode};
+    return file->len > bytes_max ? FAULT_TOO_BIG : FAULT_NONE;
+}
+
+/* The files that the settings name; an exit code, after saying what is wrong. */
+static int check_tables(struct settings *settings)
+{
+    struct buffer errors;
+    struct file file = {NULL, 0, 0};
+    struct config_files files = {.read = read_table, .context = &file};
+    buffer_init(&errors, TEXT_MAX);
+    enum fault fault = config_load_tables(settings, &files, &errors);
+    fprintf(stderr, "%.*s", SPAN_PRINT(buffer_span(&errors)));
+    if (fault == FAULT_NO_MEMORY)
+        fprintf(stderr, "postrider: %s\n", fault_text(fault));
+    buffer_fini(&errors);
+    free(file.bytes);
+    return fault == FAULT_NONE ? EX_OK : EX_CONFIG;
+}
+
 int cli_config_check(struct cli *c)
 {
     int code;
     if (c->argument_count > 0)
         return cli_usage(c, "config check takes no more words");
-    const struct settings *settings = cli_settings(c, &code);
+    struct settings *settings = cli_settings(c, &code);
     if (settings == NULL)
         return code;
+    code = check_tables(settings);
     settings_release(settings);
-    printf("%s: ok\n", c->config);
-    return EX_OK;
+    if (code == EX_OK)
+        printf("%s: ok\n", c->config);
+    return code;
 }
 
 static int print(const struct buffer *text, bool is_whole)

@@ -11,6 +11,7 @@
 
 #include "base/buffer.h"
 #include "base/fault.h"
+#include "config/files.h"
 #include "config/settings.h"
 
 #define CONFIG_BYTES_MAX      (1024u * 1024)
@@ -32,6 +33,14 @@ must_use enum fault config_parse(struct span text, const char *file_name, struct
 /* What `text` says of the option 'control', or its default, also when other things in it are wrong:
    a server that runs is still to be reached. False: `out` is full. */
 bool config_control(struct span text, struct buffer *out);
+
+/*
+ * Reads the files of users and aliases that the settings name, into settings that are not yet
+ * shared. SYNTAX: a file cannot be read or has errors; errors_out has all of them, as above. Then,
+ * and after NO_MEMORY, the settings are of no use.
+ */
+must_use enum fault config_load_tables(struct settings *s, const struct config_files *files,
+                                       struct buffer *errors_out);
 
 /* Text that config_parse reads as the same settings: the options that differ from their defaults,
    or all. False: `out` is full. */

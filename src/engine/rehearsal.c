@@ -67,6 +67,43 @@ static int fetch(struct stage *s, const char *path, struct bundle_file *file_out
     return bundle_find(s->map, part, file_out) ? 0 : EIO;
 }
 
+/* Of users and aliases: as config_files.read. */
+static enum fault fault_of(int error)
+{
+    if (error == ENOENT || error == ENOTDIR)
+        return FAULT_NOT_FOUND;
+    if (error == EFBIG)
+        return FAULT_TOO_BIG;
+    return error == EACCES || error == EPERM ? FAULT_DENIED : FAULT_DISK_ERROR;
+}
+
+static enum fault take(const struct bundle_file *from, size_t bytes_max,
+                       struct config_file *file_out)
+{
+    if (from->text.len > bytes_max)
+        return FAULT_TOO_BIG;
+    *file_out = (struct config_file){.text = from->text, .mode = from->mode & 0777};
+    return FAULT_NONE;
+}
+
+static enum fault read_by_parent(void *context, const char *path, size_t bytes_max,
+                                 struct config_file *file_out)
+{
+    struct bundle_file file = {.mode = 0};
+    int error = fetch(context, path, &file);
+    return error == 0 ? take(&file, bytes_max, file_out) : fault_of(error);
+}
+
+static enum fault read_bundled(void *context, const char *path, size_t bytes_max,
+                               struct config_file *file_out)
+{
+    const struct span *bundle = context;
+    struct bundle_file file;
+    if (!bundle_find(*bundle, span_text(path), &file))
+        return FAULT_NOT_FOUND;
+    return take(&file, bytes_max, file_out);
+}
+
 /* What the options name -------------------------------------------------------------------------
  */
 
@@ -143,6 +180,15 @@ static bool check_certificate(struct stage *s)
     return ok;
 }
 
+static bool check_tables(struct stage *s)
+{
+    struct config_files files = {.read = read_by_parent, .context = s};
+    enum fault fault = config_load_tables(s->settings, &files, &s->text);
+    if (fault == FAULT_NO_MEMORY)
+        (void)!buffer_printf(&s->text, "%s: %s\n", s->rehearsal->path, fault_text(fault));
+    return fault == FAULT_NONE;
+}
+
 static bool has_something_to_serve(struct stage *s)
 {
     if (s->settings->listeners_count > 0)
@@ -214,6 +260,7 @@ static void judge(struct stage *s)
     ok = find_user(s) && ok;
     ok = find_group(s) && ok;
     ok = check_certificate(s) && ok;
+    ok = check_tables(s) && ok;
     if (!ok)
         return;
     tell_parent_what_to_open(s);
@@ -248,6 +295,11 @@ struct settings *rehearsal_settings(int bundle, const char *path, struct span *m
     *map_out = map_bundle(bundle);
     buffer_init(&text, HANDOVER_TEXT_MAX);
     struct settings *settings = map_out->data == NULL ? NULL : parse(*map_out, path, &text);
+    struct config_files files = {.read = read_bundled, .context = map_out};
+    if (settings != NULL && config_load_tables(settings, &files, &text) != FAULT_NONE) {
+        settings_release(settings);
+        settings = NULL;
+    }
     if (settings == NULL)
         fprintf(stderr, "postrider: the configuration is lost: %.*s\n",
                 SPAN_PRINT(buffer_span(&text)));
