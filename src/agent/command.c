@@ -94,7 +94,7 @@ static bool make_environment(const struct message_put *put, char *out[ENVIRONMEN
 
 /* In the new process. ------------------------------------------------------------------------ */
 
-static void limit(int what, rlim_t most)
+static void limit(__rlimit_resource_t what, rlim_t most)
 {
     struct rlimit r;
     if (getrlimit(what, &r) == 0) {
