@@ -76,6 +76,7 @@ static void derive_receiver(struct worker_generation *w, uint32_t appends_max)
         .lease = &w->lease,
         .tls = w->tls,
         .hostname = s->hostname,
+        .all = s,
         .session = {.message_bytes_max = s->message_bytes_max,
                     .recipients_max = s->recipients_max,
                     .errors_max = s->errors_max,

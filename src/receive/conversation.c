@@ -5,6 +5,7 @@
 
 #include "base/check.h"
 #include "config/settings.h"
+#include "receive/addressee.h"
 #include "receive/transaction.h"
 #include "smtp/proxy.h"
 #include "tls/link.h"
@@ -148,7 +149,10 @@ static enum fault ensure_transaction(struct conversation *c)
 
 static void resolve(struct conversation *c)
 {
-    session_recipient_resolved(c->session, c->may_relay ? FAULT_NONE : FAULT_RELAYING, NULL, 0);
+    struct endpoint local = {0};
+    if (session_asked(c->session)->address.literal) /* else it does not matter, and is a call */
+        local = socket_local(c->link.socket);
+    addressee_resolve(c->session, c->settings->all, local, c->may_relay);
 }
 
 static void keep(struct conversation *c, struct span run)

@@ -28,6 +28,7 @@ struct tls_context;
 struct receiver_settings {
     struct lease *lease; /* NULL: they live as long as the receiver */
     const char *hostname;
+    const struct settings *all; /* domains, users, aliases; NULL: no domain is ours */
     struct session_limits session;
     uint32_t sessions_max;                  /* of this worker */
     uint32_t sessions_per_client_max;       /* of one address (IPv6: one /64), on this worker */
