@@ -51,6 +51,24 @@ uint32_t attempts_find(const struct route *route, struct endpoint peer,
     return count;
 }
 
+void attempts_defer_silent(const struct silence *s, int64_t now_us, const struct route *route,
+                           struct attempt *attempts, uint32_t count)
+{
+    struct attempt last[CONNECTION_ATTEMPTS_MAX];
+    uint32_t kept = 0, silent = 0;
+    if (s->count == 0)
+        return; /* as nearly always */
+    for (uint32_t i = 0; i < count; i++) {
+        struct attempt a = attempts[i];
+        if (silence_has(s, route->hosts[a.host].addresses[a.address], now_us))
+            last[silent++] = a;
+        else
+            attempts[kept++] = a;
+    }
+    for (uint32_t i = 0; i < silent; i++)
+        attempts[kept + i] = last[i];
+}
+
 void attempts_prefer(struct attempt *attempts, uint32_t number)
 {
     struct attempt found = attempts[number];

@@ -43,6 +43,8 @@ struct connection *connection_new(struct deliverer *d)
     if (c == NULL)
         return NULL;
     c->deliverer = d;
+    c->link = &c->links[0];
+    c->rival = &c->links[1];
     buffer_init(&c->sending, CLIENT_OUTPUT_MAX);
     buffer_init(&c->converted, CONVERTED_BYTES_MAX);
     c->fetching.connection = c;
@@ -73,7 +75,7 @@ static bool has_letter_out(const struct connection *c)
 /* A closed channel's connection ends once nothing of it is under way. */
 static void end_orphan(struct connection *c)
 {
-    check(c->is_orphan && c->delivery == NULL && !link_is_open(&c->link));
+    check(c->is_orphan && c->delivery == NULL && !link_is_open(c->link));
     if (has_letter_out(c))
         connection_enter(c, CONNECTION_DRAINING);
     else
@@ -100,8 +102,9 @@ void connection_renew(struct connection *c)
 
 void connection_drop(struct connection *c)
 {
-    if (link_is_open(&c->link)) {
-        link_close(&c->link);
+    connecting_end_race(c);
+    if (link_is_open(c->link)) {
+        link_close(c->link);
         deliverer_count(&c->deliverer->counters.connections_open, -1);
     }
     c->is_securing = false;
@@ -124,7 +127,7 @@ static void hang_up(struct connection *c)
     if (c->client != NULL && client_is_usable(c->client) && !c->is_sending) {
         client_quit(c->client);
         struct span quit = buffer_span(client_output(c->client));
-        (void)link_send(&c->link, &quit, 1);
+        (void)link_send(c->link, &quit, 1);
     }
     connection_drop(c);
 }
@@ -218,6 +221,8 @@ static void ready(struct connection *c)
     }
     c->attempt_count = attempts_order(connection_loop(c), route,
                                       c->deliverer->settings->attempts_max, c->attempts);
+    attempts_defer_silent(&c->deliverer->silence, loop_mono_us(connection_loop(c)), route,
+                          c->attempts, c->attempt_count);
     c->is_reused = may_be_kept(c) && is_to_the_point(c);
     if (c->is_reused) {
         c->attempt_next = 1;
@@ -225,7 +230,7 @@ static void ready(struct connection *c)
         return;
     }
     hang_up(c);
-    conversation_try_next(c);
+    connecting_try_next(c);
 }
 
 static void fetch(struct connection *c)

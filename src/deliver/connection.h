@@ -7,7 +7,7 @@
  *
  *   UNUSED      no socket; a delivery may wait for a letter of the one before
  *   FETCHING    the mail object of the delivery; a kept socket may be there
- *   CONNECTING  the socket
+ *   CONNECTING  the socket; or two, of which the first that stands is taken (connecting.c)
  *   TALKING     the client's machine has the delivery's transaction
  *   IDLE        the next delivery, or the end of idle_ms
  *   QUITTING    the answer to QUIT, no longer than its time
@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 
 #include "deliver/deliverer.h"
+#include "deliver/silence.h"
 #include "deliver/smtp_client.h"
 #include "spool/content.h"
 #include "tls/link.h"
@@ -85,7 +86,11 @@ struct connection {
     enum connection_state state;
     bool is_orphan; /* its channel has been closed: freed as soon as possible */
 
-    struct link link; /* open, and the client there: both or neither, but for CONNECTING */
+    struct link links[2];
+    struct link *link;  /* open, and the client there: both or neither, but for CONNECTING */
+    struct link *rival; /* the other one: open while two addresses are raced */
+    struct endpoint rival_peer;
+    bool is_race_due; /* the timer of CONNECTING begins the race */
     struct client *client;
     const struct deliverer_settings *settings; /* of the client; NULL: there is none */
     struct client_limits limits;
@@ -133,6 +138,7 @@ struct deliverer {
     struct spool *spool;
     struct tls_context *tls; /* made when first needed */
     struct list connections, notices;
+    struct silence silence;
     struct local *local; /* made when first needed */
     struct id_source ids;
     struct {
@@ -176,8 +182,18 @@ void connection_finish(struct connection *c, enum fault site_fault);
 /* A socket without a transaction has ended. May free. */
 void connection_over(struct connection *c);
 
-/* conversation.c: hosts, commands, replies, time. */
-void conversation_try_next(struct connection *c);
+/* connecting.c: the next address; when none is left, the end of the delivery. */
+void connecting_try_next(struct connection *c);
+void connecting_on_time(struct connection *c);
+/* The rival of a race is closed, if there is one. */
+void connecting_end_race(struct connection *c);
+
+/* conversation.c: commands, replies, time. The socket is connected; NO_MEMORY. */
+must_use enum fault conversation_start(struct connection *c);
+void conversation_on_bytes(void *context, struct span bytes);
+void conversation_on_sent(void *context);
+void conversation_on_secure(void *context, enum fault fault);
+void conversation_on_end(void *context, enum fault fault);
 /* The transaction begins on the socket that is there. */
 void conversation_begin(struct connection *c);
 /* More of the content may be sent: a block has come, the SENDING record is written. */
@@ -231,6 +247,9 @@ uint32_t attempts_order(struct loop *l, const struct route *route, uint32_t max,
 /* The number of the attempt at `peer`; `count`: there is none. */
 uint32_t attempts_find(const struct route *route, struct endpoint peer,
                        const struct attempt *attempts, uint32_t count);
+/* Addresses that were silent come last, in their order. */
+void attempts_defer_silent(const struct silence *s, int64_t now_us, const struct route *route,
+                           struct attempt *attempts, uint32_t count);
 /* Moves one to the front. */
 void attempts_prefer(struct attempt *attempts, uint32_t number);
 

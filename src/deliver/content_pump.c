@@ -170,7 +170,7 @@ void outgoing_continue(struct connection *c)
         for (size_t i = 0; i < count; i++)
             bytes += parts[i].len;
         deliverer_count(&c->deliverer->counters.bytes, (int64_t)bytes);
-        c->is_sending = link_send(&c->link, parts, count) == SEND_LATER;
+        c->is_sending = link_send(c->link, parts, count) == SEND_LATER;
     }
     if (o->is_active && o->is_dot_sent && !c->is_sending)
         o->is_active = !client_content_end(c->client);

@@ -1,14 +1,12 @@
 /*
- * conversation: a connection's socket and the client's machine on it: which host is tried, what is
- * sent, how long is waited. Of the results it knows only whether another host has to be tried.
+ * conversation: a connection's socket and the client's machine on it: what is sent, how long is
+ * waited. Of the results it knows only whether another host has to be tried.
  */
 #include <string.h>
 
 #include "base/log.h"
 #include "deliver/connection.h"
 #include "mail/idn.h"
-
-static const struct link_events events;
 
 static void pump(struct connection *c, struct span input);
 
@@ -17,48 +15,7 @@ static void pump_on(struct connection *c)
     pump(c, (struct span){NULL, 0});
 }
 
-/* Hosts --------------------------------------------------------------------------------------- */
-
-static enum fault connect_to(struct connection *c, struct endpoint peer)
-{
-    const struct deliverer_settings *s = c->deliverer->settings;
-    struct endpoint source = peer.family == 6 ? s->source_ipv6 : s->source_ipv4;
-    c->peer = peer;
-    deliverer_count(&c->deliverer->counters.connections, 1);
-    enum fault fault = peer.family == 0
-                           ? link_connect_path(&c->link, connection_loop(c),
-                                               c->delivery->route->socket_path, &events, c)
-                           : link_connect(&c->link, connection_loop(c), peer, source, &events, c);
-    if (fault != FAULT_NONE)
-        return fault;
-    deliverer_count(&c->deliverer->counters.connections_open, 1);
-    if (connection_set_timer(c, s->connect_timeout_ms))
-        return FAULT_NONE;
-    connection_drop(c);
-    return FAULT_NO_MEMORY;
-}
-
-static void note_failed_connect(struct connection *c, enum fault fault)
-{
-    deliverer_count(&c->deliverer->counters.connects_failed, 1);
-    outcome_note_trouble(c, fault, NULL);
-}
-
-void conversation_try_next(struct connection *c)
-{
-    const struct route *route = c->delivery->route;
-    while (c->attempt_next < c->attempt_count) {
-        struct attempt at = c->attempts[c->attempt_next++];
-        enum fault fault = connect_to(c, route->hosts[at.host].addresses[at.address]);
-        if (fault == FAULT_NONE) {
-            connection_enter(c, CONNECTION_CONNECTING);
-            return;
-        }
-        note_failed_connect(c, fault);
-    }
-    outcome_defer_all(c, c->trouble_fault);
-    connection_finish(c, c->trouble_fault);
-}
+/* Transactions -------------------------------------------------------------------------------- */
 
 static struct client_limits limits_of(const struct deliverer_settings *s)
 {
@@ -84,23 +41,14 @@ static struct client *make_client(struct connection *c)
     return client_new(&c->limits, s->hostname);
 }
 
-static void on_connect(void *context, enum fault fault)
+enum fault conversation_start(struct connection *c)
 {
-    struct connection *c = context;
-    if (fault == FAULT_NONE) {
-        c->client = make_client(c);
-        if (c->client == NULL)
-            fault = FAULT_NO_MEMORY;
-        else
-            client_speak(c->client, securing_manner(c));
-    }
-    if (fault == FAULT_NONE) {
-        conversation_begin(c);
-        return;
-    }
-    connection_drop(c);
-    note_failed_connect(c, fault);
-    conversation_try_next(c);
+    c->client = make_client(c);
+    if (c->client == NULL)
+        return FAULT_NO_MEMORY;
+    client_speak(c->client, securing_manner(c));
+    conversation_begin(c);
+    return FAULT_NONE;
 }
 
 /* Of a message whose sender has said SMTPUTF8: that its addresses are all ASCII is no reason to
@@ -159,7 +107,7 @@ static void conclude(struct connection *c)
         c->is_reused = false;
         c->attempt_next = 0; /* the same host, on a new connection */
         connection_drop(c);
-        conversation_try_next(c);
+        connecting_try_next(c);
         return;
     }
     if (o->is_host_trouble) {
@@ -167,7 +115,7 @@ static void conclude(struct connection *c)
         site_fault = c->trouble_fault;
         if (!o->in_doubt && !has_final_verdict(c) && c->attempt_next < c->attempt_count) {
             connection_drop(c);
-            conversation_try_next(c);
+            connecting_try_next(c);
             return;
         }
     }
@@ -188,7 +136,7 @@ static void send_commands(struct connection *c)
     *output = sent;
     buffer_reset(output);
     struct span part = buffer_span(&c->sending);
-    c->is_sending = link_send(&c->link, &part, 1) == SEND_LATER;
+    c->is_sending = link_send(c->link, &part, 1) == SEND_LATER;
 }
 
 /* As early as the host has said that it talks to us, so that the record is written while MAIL and
@@ -342,12 +290,12 @@ void conversation_quit(struct connection *c)
     pump_on(c);
 }
 
-static void on_bytes(void *context, struct span bytes)
+void conversation_on_bytes(void *context, struct span bytes)
 {
     pump(context, bytes);
 }
 
-static void on_sent(void *context)
+void conversation_on_sent(void *context)
 {
     struct connection *c = context;
     c->is_sending = false;
@@ -355,7 +303,7 @@ static void on_sent(void *context)
     conversation_go_on(c);
 }
 
-static void on_end(void *context, enum fault fault)
+void conversation_on_end(void *context, enum fault fault)
 {
     struct connection *c = context;
     c->is_sending = false;
@@ -368,10 +316,10 @@ static void try_in_clear(struct connection *c)
     c->clear_peer = c->peer;
     c->attempt_next--;
     connection_drop(c);
-    conversation_try_next(c);
+    connecting_try_next(c);
 }
 
-static void on_secure(void *context, enum fault fault)
+void conversation_on_secure(void *context, enum fault fault)
 {
     struct connection *c = context;
     fault = securing_judge(c, fault);
@@ -385,12 +333,6 @@ static void on_secure(void *context, enum fault fault)
     }
 }
 
-static const struct link_events events = {.on_connect = on_connect,
-                                          .on_bytes = on_bytes,
-                                          .on_sent = on_sent,
-                                          .on_secure = on_secure,
-                                          .on_end = on_end};
-
 /* The server waits for content that our own disk or spool does not give. */
 static bool is_ours(const struct connection *c)
 {
@@ -402,11 +344,11 @@ void conversation_on_time(struct connection *c)
 {
     switch (c->state) {
     case CONNECTION_CONNECTING:
-        on_connect(c, FAULT_CONNECT_TIMEOUT);
+        connecting_on_time(c);
         break;
     case CONNECTION_TALKING:
         if (c->is_securing)
-            on_secure(c, FAULT_TIMEOUT);
+            conversation_on_secure(c, FAULT_TIMEOUT);
         else
             conversation_lost(c, is_ours(c) ? FAULT_DISK_ERROR : FAULT_TIMEOUT);
         break;

@@ -72,14 +72,14 @@ bool securing_start(struct connection *c)
     if (stream == NULL)
         return false;
     c->is_securing = true;
-    link_start_tls(&c->link, stream, (struct span){NULL, 0});
+    link_start_tls(c->link, stream, (struct span){NULL, 0});
     return true;
 }
 
 static void log_secured(const struct connection *c, const char *doubt)
 {
     char host[ENDPOINT_TEXT_MAX];
-    const struct tls_stream *s = c->link.stream;
+    const struct tls_stream *s = c->link->stream;
     LOG(actor_log(c->deliverer->worker), EVENT_SITE_SECURED, log_id("id", c->delivery->id),
         log_span("host", endpoint_format(c->peer, host)),
         log_text("version", tls_stream_version(s)), log_text("cipher", tls_stream_cipher(s)),
@@ -99,11 +99,11 @@ enum fault securing_judge(struct connection *c, enum fault fault)
     const char *doubt = NULL;
     c->is_securing = false;
     if (fault != FAULT_NONE) {
-        const char *reason = tls_stream_trouble(c->link.stream);
+        const char *reason = tls_stream_trouble(c->link->stream);
         log_insecure(c, reason[0] == '\0' ? fault_text(fault) : reason);
         return FAULT_TLS_FAILED;
     }
-    (void)tls_stream_is_verified(c->link.stream, host_name(c, present_host(c), text), &doubt);
+    (void)tls_stream_is_verified(c->link->stream, host_name(c, present_host(c), text), &doubt);
     if (doubt != NULL && c->delivery->route->tls == ROUTE_TLS_MUST) {
         log_insecure(c, doubt);
         return FAULT_UNVERIFIED;
@@ -115,12 +115,12 @@ enum fault securing_judge(struct connection *c, enum fault fault)
 bool securing_suits(const struct connection *c, uint16_t host)
 {
     char text[ENDPOINT_TEXT_MAX];
-    bool is_secure = c->link.stream != NULL;
+    bool is_secure = c->link->stream != NULL;
     switch (c->delivery->route->tls) {
     case ROUTE_TLS_MAY:
         return true;
     case ROUTE_TLS_MUST:
-        return is_secure && tls_stream_is_verified(c->link.stream, host_name(c, host, text), NULL);
+        return is_secure && tls_stream_is_verified(c->link->stream, host_name(c, host, text), NULL);
     case ROUTE_TLS_NEVER:
         break;
     }
@@ -130,8 +130,8 @@ bool securing_suits(const struct connection *c, uint16_t host)
 struct span securing_describe(const struct connection *c, struct arena *arena)
 {
     char text[ENDPOINT_TEXT_MAX];
-    const struct tls_stream *s = c->link.stream;
-    if (s == NULL || !link_is_secure(&c->link))
+    const struct tls_stream *s = c->link->stream;
+    if (s == NULL || !link_is_secure(c->link))
         return (struct span){NULL, 0};
     bool is_verified = tls_stream_is_verified(s, host_name(c, present_host(c), text), NULL);
     return arena_printf(arena, "%s %s %s", tls_stream_version(s), tls_stream_cipher(s),
