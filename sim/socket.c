@@ -166,6 +166,11 @@ static bool has_more(const struct socket *s)
            (side->in.arrived > 0 || side->in.is_fin_arrived);
 }
 
+bool socket_has_input(const struct socket *s)
+{
+    return s->side != NULL && s->side->in.arrived > 0;
+}
+
 void socket_adopt(struct socket *s, const struct socket_events *events, void *context)
 {
     check(s->state == ADOPTABLE);

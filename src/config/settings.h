@@ -166,6 +166,9 @@ struct settings {
     uint32_t recipients_max; /* of one message */
     uint32_t sessions_max;   /* at once */
     uint32_t sessions_per_client_max;
+    uint32_t sessions_per_minute_max; /* these two: of one client; 0: no limit */
+    uint32_t messages_per_minute_max;
+    uint32_t greeting_delay_ms;
     uint32_t errors_max; /* refused commands in one session */
     uint32_t idle_commands_max;
     uint32_t command_timeout_ms;

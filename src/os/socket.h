@@ -40,6 +40,9 @@ struct socket_events {
     /* A listening socket has a new connection; the callee owns it and must socket_adopt or
      * socket_close it. */
     void (*on_accept)(void *context, struct socket *connection, struct endpoint peer);
+    /* May be NULL. A listening socket can take nobody, for want of descriptors or memory: it rests
+     * and tries again by itself; clients wait with the kernel. */
+    void (*on_starved)(void *context, enum fault fault);
     /* The connection asked for stands, or why not; after a fault only socket_close remains. */
     void (*on_connect)(void *context, enum fault fault);
     /* Bytes have come; take or copy all of them now. */
@@ -98,6 +101,8 @@ bool socket_peer_is_in(const struct socket *s, uint32_t gid);
 /* Ends at once; bytes of an unfinished send may be lost, those of a finished one are still
  * delivered by the kernel. Frees. */
 void socket_close(struct socket *s);
+/* Have bytes come that nobody has read yet? Asks the kernel. */
+bool socket_has_input(const struct socket *s);
 struct endpoint socket_peer(const struct socket *s);
 struct endpoint socket_local(const struct socket *s);
 

@@ -5,22 +5,20 @@
 
 #include "base/check.h"
 
-#define KEY_BYTES 9 /* the family; what is known of the address, then zeros */
-
 struct client {
-    uint8_t key[KEY_BYTES];
+    uint8_t key[CLIENT_KEY_BYTES];
     uint32_t sessions;
 };
 
 static struct span key_of(const void *object)
 {
     const struct client *c = object;
-    return span_of(c->key, KEY_BYTES);
+    return span_of(c->key, CLIENT_KEY_BYTES);
 }
 
-static void make_key(struct endpoint client, uint8_t key_out[KEY_BYTES])
+void client_key(struct endpoint client, uint8_t key_out[CLIENT_KEY_BYTES])
 {
-    memset(key_out, 0, KEY_BYTES);
+    memset(key_out, 0, CLIENT_KEY_BYTES);
     key_out[0] = client.family;
     if (client.family != 0)
         memcpy(key_out + 1, client.ip, client.family == 4 ? 4 : 8);
@@ -40,12 +38,12 @@ void client_limit_fini(struct client_limit *l)
     map_fini(&l->clients);
 }
 
-static struct client *add(struct client_limit *l, const uint8_t key[KEY_BYTES])
+static struct client *add(struct client_limit *l, const uint8_t key[CLIENT_KEY_BYTES])
 {
     struct client *c = calloc(1, sizeof *c);
     if (c == NULL)
         return NULL;
-    memcpy(c->key, key, KEY_BYTES);
+    memcpy(c->key, key, CLIENT_KEY_BYTES);
     if (map_put(&l->clients, c))
         return c;
     free(c);
@@ -54,11 +52,11 @@ static struct client *add(struct client_limit *l, const uint8_t key[KEY_BYTES])
 
 enum fault client_limit_take(struct client_limit *l, struct endpoint client)
 {
-    uint8_t key[KEY_BYTES];
-    make_key(client, key);
+    uint8_t key[CLIENT_KEY_BYTES];
+    client_key(client, key);
     if (l->sessions_max == 0)
         return FAULT_LIMIT;
-    struct client *c = map_get(&l->clients, span_of(key, KEY_BYTES));
+    struct client *c = map_get(&l->clients, span_of(key, CLIENT_KEY_BYTES));
     if (c == NULL)
         c = add(l, key);
     if (c == NULL)
@@ -71,12 +69,12 @@ enum fault client_limit_take(struct client_limit *l, struct endpoint client)
 
 void client_limit_give(struct client_limit *l, struct endpoint client)
 {
-    uint8_t key[KEY_BYTES];
-    make_key(client, key);
-    struct client *c = map_get(&l->clients, span_of(key, KEY_BYTES));
+    uint8_t key[CLIENT_KEY_BYTES];
+    client_key(client, key);
+    struct client *c = map_get(&l->clients, span_of(key, CLIENT_KEY_BYTES));
     check(c != NULL && c->sessions > 0);
     if (--c->sessions > 0)
         return;
-    (void)map_remove(&l->clients, span_of(key, KEY_BYTES));
+    (void)map_remove(&l->clients, span_of(key, CLIENT_KEY_BYTES));
     free(c);
 }

@@ -11,6 +11,10 @@
 #include "base/map.h"
 #include "os/socket.h"
 
+#define CLIENT_KEY_BYTES 9 /* the family; what is known of the address, then zeros */
+
+void client_key(struct endpoint client, uint8_t key_out[CLIENT_KEY_BYTES]);
+
 struct client_limit {
     struct map clients;
     uint32_t sessions_max; /* of one client */

@@ -31,12 +31,13 @@ struct conversation {
     bool is_committing; /* the transaction is being made durable */
     bool is_securing;   /* the TLS handshake is under way, or begins once the replies are sent */
     bool has_begun_tls;
-    bool is_implicit;  /* TLS from the first byte */
-    bool awaits_proxy; /* of the connection only a PROXY header is read, into `pending` */
-    bool is_counted;   /* the client, in its limit */
-    bool is_closing;   /* to be closed once the replies are sent */
-    bool is_half;      /* the client sends no more, but may still read */
-    const char *why;   /* it closes */
+    bool is_implicit;     /* TLS from the first byte */
+    bool awaits_greeting; /* it is held back, to see who speaks before it */
+    bool awaits_proxy;    /* of the connection only a PROXY header is read, into `pending` */
+    bool is_counted;      /* the client, in its limit */
+    bool is_closing;      /* to be closed once the replies are sent */
+    bool is_half;         /* the client sends no more, but may still read */
+    const char *why;      /* it closes */
 };
 
 struct conversation *conversation_of(struct list *node)
@@ -174,6 +175,9 @@ static void commit(struct conversation *c)
         fault = transaction_commit(c->transaction, c->session);
     if (fault == FAULT_NONE) {
         c->is_committing = true;
+        if (!c->may_relay)
+            client_rate_count(&c->receiver->rates, c->client, RATE_MESSAGES,
+                              c->settings->messages_per_minute_max, now_us(c));
         return;
     }
     c->transaction = NULL;
@@ -212,16 +216,22 @@ static void act(struct conversation *c, enum session_want want, struct span run)
 
 /* Input --------------------------------------------------------------------------------------- */
 
-static enum fault takes_mail(const struct receiver *r)
+static enum fault takes_mail(const struct conversation *c)
 {
-    return receiver_memory_is_full(r) ? FAULT_NO_MEMORY : spool_takes_mail(r->spool);
+    const struct receiver *r = c->receiver;
+    if (receiver_memory_is_full(r))
+        return FAULT_NO_MEMORY;
+    bool is_over =
+        !c->may_relay && client_rate_is_over(&r->rates, c->client, RATE_MESSAGES,
+                                             c->settings->messages_per_minute_max, now_us(c));
+    return is_over ? FAULT_RATE : spool_takes_mail(r->spool);
 }
 
 /* Gives the session input until all is used or it has to wait; the result is how much was used. */
 static size_t run_session(struct conversation *c, struct span input)
 {
     size_t used = 0;
-    session_refuse_mail(c->session, takes_mail(c->receiver));
+    session_refuse_mail(c->session, takes_mail(c));
     while (!c->is_closing && !c->is_securing && !is_waiting(c)) {
         size_t n;
         struct span run;
@@ -309,6 +319,53 @@ static void proceed(struct conversation *c)
     settle(c);
 }
 
+static bool set_timer(struct conversation *c);
+
+static void log_turned_away(const struct conversation *c, const char *why)
+{
+    char text[ENDPOINT_TEXT_MAX];
+    receiver_count(&c->receiver->counts.sessions_refused, 1);
+    LOG(c->receiver->log, EVENT_SESSION_REFUSED,
+        log_span("client", endpoint_format(c->client, text)), log_text("why", why));
+}
+
+/* May free. */
+static void greet(struct conversation *c)
+{
+    c->awaits_greeting = false;
+    touch(c);
+    session_greet(c->session);
+    proceed(c);
+}
+
+/* Who does not wait for the greeting has no use for our replies (RFC 5321 3.1): a program that
+ * sends the same to everybody. May free. */
+static void turn_away(struct conversation *c)
+{
+    c->awaits_greeting = false;
+    c->why = "it spoke before the greeting";
+    log_turned_away(c, c->why);
+    session_turn_away(c->session, "you spoke before the greeting");
+    proceed(c);
+}
+
+/* The greeting, at once or after a while in which the client has to be silent. */
+static void begin_clear(struct conversation *c)
+{
+    if (c->may_relay || session_is_lmtp(c->session)) {
+        greet(c);
+    } else if (c->pending.len > 0 || socket_has_input(c->link.socket)) {
+        turn_away(c);
+    } else if (c->settings->greeting_delay_ms == 0) {
+        greet(c);
+    } else {
+        c->awaits_greeting = true;
+        touch(c);
+        if (set_timer(c))
+            settle(c);
+    }
+}
+
 /* Who the client is stands now. What has come behind a PROXY header is in `pending`. May free. */
 static void begin(struct conversation *c)
 {
@@ -316,8 +373,7 @@ static void begin(struct conversation *c)
     c->may_relay = address_ranges_contain(s->relay_from, s->relay_from_count, c->client);
     log_opened(c);
     if (!c->is_implicit) {
-        session_greet(c->session);
-        proceed(c);
+        begin_clear(c);
         return;
     }
     c->is_securing = true;
@@ -329,10 +385,7 @@ static void begin(struct conversation *c)
 
 static void refuse_proxy(struct conversation *c, const char *why)
 {
-    char text[ENDPOINT_TEXT_MAX];
-    receiver_count(&c->receiver->counts.sessions_refused, 1);
-    LOG(c->receiver->log, EVENT_SESSION_REFUSED,
-        log_span("client", endpoint_format(c->client, text)), log_text("why", why));
+    log_turned_away(c, why);
     conversation_close(c, why);
 }
 
@@ -355,6 +408,10 @@ static void hear_proxy(struct conversation *c, struct span bytes)
     buffer_consume(&c->pending, used);
     if (header.is_relayed)
         c->client = header.client;
+    if (!receiver_admits(c->receiver, c->client)) {
+        refuse_proxy(c, RECEIVER_TOO_OFTEN);
+        return;
+    }
     c->is_counted = client_limit_take(&c->receiver->clients, c->client) == FAULT_NONE;
     touch(c);
     if (c->is_counted)
@@ -368,6 +425,10 @@ static void on_bytes(void *context, struct span bytes)
     struct conversation *c = context;
     if (c->awaits_proxy) {
         hear_proxy(c, bytes);
+        return;
+    }
+    if (c->awaits_greeting) {
+        turn_away(c);
         return;
     }
     enum session_state state = session_state(c->session);
@@ -479,6 +540,8 @@ static int64_t timeout_us(const struct conversation *c)
     bool is_data = state == SESSION_DATA || state == SESSION_CHUNK;
     if (c->awaits_proxy)
         return PROXY_TIMEOUT_MS * INT64_C(1000);
+    if (c->awaits_greeting)
+        return s->greeting_delay_ms * 1000;
     return (is_data ? s->data_timeout_ms : s->command_timeout_ms) * 1000;
 }
 
@@ -489,7 +552,7 @@ static bool set_timer(struct conversation *c)
     int64_t command_us = c->settings->command_timeout_ms * 1000;
     int64_t data_us = c->settings->data_timeout_ms * 1000;
     int64_t next = now + (command_us < data_us ? command_us : data_us);
-    if (c->awaits_proxy && c->active_us + timeout_us(c) < next)
+    if ((c->awaits_proxy || c->awaits_greeting) && c->active_us + timeout_us(c) < next)
         next = c->active_us + timeout_us(c);
     if (due > now && due < next)
         next = due;
@@ -514,6 +577,12 @@ static void on_timer(void *context)
 {
     struct conversation *c = context;
     int64_t now = now_us(c), whole_us = c->settings->session_time_max_ms * 1000;
+    if (c->awaits_greeting && now >= c->active_us + timeout_us(c)) {
+        c->awaits_greeting = false;
+        if (set_timer(c))
+            greet(c);
+        return;
+    }
     if (is_waiting(c))
         touch(c);
     if (!set_timer(c))

@@ -8,6 +8,8 @@
 #include "receive/receiver_inside.h"
 #include "receive/transaction.h"
 
+#define STARVED_LOG_US (60 * INT64_C(1000000)) /* between two lines about it */
+
 struct listener {
     struct list node;
     struct socket *socket;
@@ -52,6 +54,19 @@ static void turn_away(struct receiver *r, struct socket *socket, struct endpoint
         log_text("why", text));
 }
 
+bool receiver_admits(struct receiver *r, struct endpoint client)
+{
+    const struct receiver_settings *s = r->settings;
+    if (s->sessions_per_minute_max == 0 ||
+        address_ranges_contain(s->relay_from, s->relay_from_count, client))
+        return true;
+    int64_t now_us = loop_mono_us(r->loop);
+    if (client_rate_is_over(&r->rates, client, RATE_SESSIONS, s->sessions_per_minute_max, now_us))
+        return false;
+    client_rate_count(&r->rates, client, RATE_SESSIONS, s->sessions_per_minute_max, now_us);
+    return true;
+}
+
 static void on_accept(void *context, struct socket *connection, struct endpoint client)
 {
     const struct listener *l = context;
@@ -61,6 +76,10 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
         return;
     }
     bool is_proxy = address_ranges_contain(l->door.proxy_from, l->door.proxy_from_count, client);
+    if (!is_proxy && !receiver_admits(r, client)) {
+        turn_away(r, connection, client, "4.7.0", RECEIVER_TOO_OFTEN);
+        return;
+    }
     enum fault fault = is_proxy ? FAULT_NONE : client_limit_take(&r->clients, client);
     if (fault == FAULT_LIMIT)
         turn_away(r, connection, client, "4.7.0", "too many connections from your address");
@@ -70,7 +89,19 @@ static void on_accept(void *context, struct socket *connection, struct endpoint 
         receiver_count(&r->counts.sessions_refused, 1);
 }
 
-static const struct socket_events listening = {.on_accept = on_accept};
+/* Told ten times a second while it lasts: logged now and then. */
+static void on_starved(void *context, enum fault fault)
+{
+    struct receiver *r = ((const struct listener *)context)->receiver;
+    int64_t now_us = loop_mono_us(r->loop);
+    if (r->starved_logged_us != 0 && now_us < r->starved_logged_us + STARVED_LOG_US)
+        return;
+    r->starved_logged_us = now_us;
+    LOG(r->log, EVENT_ACCEPT_PAUSED, log_fault("fault", fault),
+        log_u64("sessions", r->conversation_count));
+}
+
+static const struct socket_events listening = {.on_accept = on_accept, .on_starved = on_starved};
 
 /* The receiver -------------------------------------------------------------------------------- */
 
@@ -93,6 +124,7 @@ enum fault receiver_new(struct actor *worker, const struct receiver_settings *se
     credit_init(&r->appends, settings->appends_max);
     loop_random(r->loop, &secret, sizeof secret);
     client_limit_init(&r->clients, settings->sessions_per_client_max, secret);
+    client_rates_init(&r->rates, secret);
     receiver_use(r, settings);
     *receiver_out = r;
     return FAULT_NONE;
@@ -199,6 +231,7 @@ void receiver_free(struct receiver *r)
     list_each(node, &r->conversations) conversation_close(conversation_of(node), "the end");
     list_each(node, &r->transactions) transaction_free(transaction_of(node));
     client_limit_fini(&r->clients);
+    client_rates_fini(&r->rates);
     lease_give(r->settings->lease);
     free(r);
 }

@@ -39,6 +39,10 @@ struct receiver_settings {
     uint32_t hops_max;                      /* Received fields (RFC 5321 6.3) */
     const struct address_range *relay_from; /* clients that may relay */
     size_t relay_from_count;
+    /* The following are not for clients that may relay. */
+    int64_t greeting_delay_ms;        /* who speaks before the greeting is turned away; 0: none */
+    uint32_t messages_per_minute_max; /* of one client, on this worker; 0: no limit */
+    uint32_t sessions_per_minute_max;
     uint32_t appends_max;    /* credits with the spool; only the first ones count */
     struct tls_context *tls; /* STARTTLS is offered; NULL: no TLS */
 };

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "receive/client_limit.h"
+#include "receive/client_rate.h"
 #include "receive/receiver.h"
 
 /* One writer, many readers. */
@@ -28,12 +29,19 @@ struct receiver {
     struct list transactions;
     uint32_t conversation_count;
     bool is_stopping;
+    int64_t starved_logged_us; /* 0: never */
     struct client_limit clients;
+    struct client_rates rates;
     struct credit appends;
     struct id_source ids;
     uint64_t memory_bytes; /* of envelopes, drafts and buffers under way */
     struct receiver_counts counts;
 };
+
+#define RECEIVER_TOO_OFTEN "too many connections from your address in a minute"
+
+/* One session more of this client: may it begin, by its rate? Counts it. */
+bool receiver_admits(struct receiver *r, struct endpoint client);
 
 static inline void receiver_count(_Atomic uint64_t *counter, int64_t n)
 {

@@ -116,6 +116,12 @@ void session_greet(struct session *s)
     session_must_fit(s, fits);
 }
 
+void session_turn_away(struct session *s, const char *text)
+{
+    session_reply(s, 554, "5.5.1", text);
+    session_enter(s, SESSION_CLOSING);
+}
+
 /* Transactions
  * -------------------------------------------------------------------------------------- */
 

@@ -110,6 +110,8 @@ bool session_is_secure(const struct session *s);
 void session_speak_lmtp(struct session *s);
 
 void session_greet(struct session *s); /* 220; once, first */
+/* Instead of it: 554, and the session is over (RFC 5321 3.1). */
+void session_turn_away(struct session *s, const char *text);
 
 /*
  * Goes on with `input` until something is wanted; *used_out bytes are used up. Call again with the

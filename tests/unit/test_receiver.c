@@ -1110,6 +1110,110 @@ static void a_proxy_says_who_the_client_is(void **state)
     assert_true(log_has("client=192.0.2.7"));
 }
 
+/* Who speaks before the greeting: while it is held back, or before it was there at all. */
+static void early_talkers_are_turned_away(void **state)
+{
+    (void)state;
+    t.settings.relay_from_count = 0;
+    t.settings.greeting_delay_ms = 200;
+    start();
+    struct client a = connected();
+    say(&a, "EHLO client.example\r\n");
+    expect(&a, "554 5.5.1 you spoke before the greeting");
+    expect_end(&a);
+    assert_true(log_has("session-refused client=127.0.0.1:"));
+    assert_true(log_has("why=\"it spoke before the greeting\""));
+    struct client b = connected();
+    struct timespec before, after;
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    expect(&b, "220 mx.example ");
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    int64_t waited_ms =
+        (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / 1000000;
+    assert_true(waited_ms >= 150);
+    say_good_bye(&b);
+    assert_int_equal(counters().sessions_refused, 1);
+}
+
+static void a_proxys_client_that_spoke_already_is_turned_away(void **state)
+{
+    (void)state;
+    t.door = (struct receiver_door){.proxy_from = &loopback, .proxy_from_count = 1};
+    start();
+    struct client a = connected();
+    say(&a, "PROXY TCP4 192.0.2.7 198.51.100.1 54321 25\r\nEHLO client.example\r\n");
+    expect(&a, "554 5.5.1 you spoke before the greeting");
+    expect_end(&a);
+}
+
+static void bytes_that_are_there_already_are_seen_without_a_delay(void **state)
+{
+    (void)state;
+    t.settings.relay_from_count = 0;
+    start();
+    char line[1024];
+    bool was_seen = false; /* the greeting may be faster than our bytes */
+    for (int i = 0; i < 500 && !was_seen; i++) {
+        struct client a = connected();
+        say(&a, "QUIT\r\n");
+        was_seen = strncmp(hear(&a, line), "554 5.5.1 you spoke", 19) == 0;
+        close(a.fd);
+    }
+    assert_true(was_seen);
+}
+
+static void who_may_relay_may_also_speak_early(void **state)
+{
+    (void)state;
+    t.settings.greeting_delay_ms = 10000;
+    start();
+    struct client a = connected();
+    say(&a, "NOOP\r\n");
+    expect(&a, "220 mx.example ");
+    expect(&a, "250 ");
+    say_good_bye(&a);
+}
+
+static void who_may_relay_is_not_counted(void **state)
+{
+    (void)state;
+    t.door = (struct receiver_door){.proxy_from = &loopback, .proxy_from_count = 1};
+    t.settings.messages_per_minute_max = 2;
+    static const struct address_range ours = {.family = 4, .prefix_bits = 32, .ip = {192, 0, 2, 9}};
+    t.settings.relay_from = &ours;
+    start();
+    struct client a = connected();
+    say(&a, "PROXY TCP4 192.0.2.9 198.51.100.1 54321 25\r\n");
+    expect(&a, "220 ");
+    say(&a, "HELO client.example\r\n");
+    expect(&a, "250 ");
+    for (int i = 0; i < 4; i++) /* it may relay: it is not counted */
+        say(&a, ENVELOPE "DATA\r\nx\r\n.\r\n");
+    for (int i = 0; i < 4; i++) {
+        expect(&a, "250 2.1.0");
+        expect(&a, "250 2.1.5");
+        expect(&a, "354 ");
+        expect(&a, "250 2.0.0");
+    }
+    say_good_bye(&a);
+}
+
+static void a_client_has_so_many_sessions_a_minute(void **state)
+{
+    (void)state;
+    t.settings.relay_from_count = 0;
+    t.settings.sessions_per_minute_max = 3;
+    start();
+    for (int i = 0; i < 3; i++) {
+        struct client a = connected();
+        expect(&a, "220 mx.example ");
+        say_good_bye(&a);
+    }
+    struct client b = connected();
+    expect(&b, "421 4.7.0 mx.example too many connections from your address in a minute");
+    expect_end(&b);
+}
+
 static void who_is_no_proxy_sends_no_header_and_who_is_must(void **state)
 {
     (void)state;
@@ -1488,6 +1592,12 @@ int main(void)
         TEST(sessions_are_limited_in_all_and_for_each_client),
         TEST(one_client_may_not_take_all),
         TEST(strangers_may_not_relay),
+        TEST(early_talkers_are_turned_away),
+        TEST(a_proxys_client_that_spoke_already_is_turned_away),
+        TEST(bytes_that_are_there_already_are_seen_without_a_delay),
+        TEST(who_may_relay_may_also_speak_early),
+        TEST(who_may_relay_is_not_counted),
+        TEST(a_client_has_so_many_sessions_a_minute),
         TEST(a_proxy_says_who_the_client_is),
         TEST(who_is_no_proxy_sends_no_header_and_who_is_must),
         TEST(a_proxy_without_header_is_not_served),

@@ -60,6 +60,12 @@ static bool is_out_of_something(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
+static void tell_starved(struct socket *s, enum fault fault)
+{
+    if (s->events->on_starved != NULL)
+        s->events->on_starved(s->context, fault);
+}
+
 /* True: go on, there may be more. */
 static bool accept_one(struct socket *s)
 {
@@ -70,15 +76,19 @@ static bool accept_one(struct socket *s)
                              SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (descriptor < 0) {
         int error = errno;
-        if (is_out_of_something(error))
+        if (is_out_of_something(error)) {
             rest(s);
+            tell_starved(s, fault_of_errno(error));
+        }
         /* Other errors are those of the connection that was to be accepted (accept(2)). */
         return error != EAGAIN;
     }
     struct socket *connection;
     struct endpoint peer = address_decode(&address);
-    if (connection_begin(s->loop, descriptor, ADOPTABLE, peer, &connection) != FAULT_NONE) {
+    enum fault fault = connection_begin(s->loop, descriptor, ADOPTABLE, peer, &connection);
+    if (fault != FAULT_NONE) {
         rest(s);
+        tell_starved(s, fault);
         return false;
     }
     s->events->on_accept(s->context, connection, peer);

@@ -356,6 +356,13 @@ static void drain(struct socket *s)
     }
 }
 
+bool socket_has_input(const struct socket *s)
+{
+    uint8_t byte;
+    loop_count(&s->loop->counts.reads, 1);
+    return recv(s->watch.descriptor, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
 void socket_close(struct socket *s)
 {
     if (s->state == LISTENING)
