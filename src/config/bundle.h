@@ -24,6 +24,9 @@ struct bundle_file {
 
 /* What stands before the text of a file, which follows at once. False: no memory. */
 bool bundle_put_head(struct buffer *out, const struct bundle_file *f, uint64_t text_bytes);
+/* The first file of `rest`, which is then what follows it. False: there is none, or what there is
+   is damaged. */
+bool bundle_next(struct span *rest, struct bundle_file *file_out);
 /* False: there is no such file in it. */
 bool bundle_find(struct span bundle, struct span path, struct bundle_file *file_out);
 

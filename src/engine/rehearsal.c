@@ -229,6 +229,19 @@ static struct settings *parse(struct span bundle, const char *path, struct buffe
     return fault == FAULT_NONE ? settings : NULL;
 }
 
+/* Of files that both generations have, but for the configuration itself. */
+static void compare_files(struct stage *s, struct span before)
+{
+    struct span rest = s->map;
+    struct bundle_file file, old;
+    while (bundle_next(&rest, &file)) {
+        bool is_known = !span_equal(file.path, span_text(s->rehearsal->path)) &&
+                        bundle_find(before, file.path, &old);
+        if (is_known && !span_equal(old.text, file.text))
+            (void)!buffer_printf(&s->text, "%.*s has changed\n", SPAN_PRINT(file.path));
+    }
+}
+
 /* What is another than before, and what of it needs another start. */
 static void compare(struct stage *s)
 {
@@ -238,6 +251,7 @@ static void compare(struct stage *s)
     struct settings *before = parse(map, s->rehearsal->path, &unread);
     if (before != NULL && !config_changes(before, s->settings, &s->text))
         (void)!buffer_put_text(&s->text, "...\n");
+    compare_files(s, map);
     settings_release(before);
     buffer_fini(&unread);
     unmap(map);

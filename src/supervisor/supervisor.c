@@ -126,6 +126,15 @@ static void tell_engine(struct supervisor *s, enum handover_kind kind, const str
         (void)handover_send(s->engine[0], kind, parts, 2, descriptors, count);
 }
 
+/* A session costs a descriptor. */
+static void raise_limits(struct supervisor *s)
+{
+    uint64_t wanted = s->now.descriptors, allowed = privilege_descriptors(wanted);
+    if (allowed < wanted)
+        LOG(s->log, EVENT_LIMIT_LOW, log_text("limit", "descriptors"), log_u64("wanted", wanted),
+            log_u64("allowed", allowed));
+}
+
 /* Takes it on; false: a listening socket could not be opened, and nothing has changed. */
 static bool take_on(struct supervisor *s, int bundle, const struct rehearsal_result *wanted,
                     struct buffer *text)
@@ -135,6 +144,7 @@ static bool take_on(struct supervisor *s, int bundle, const struct rehearsal_res
     close(s->bundle);
     s->bundle = bundle;
     s->now = *wanted;
+    raise_limits(s); /* what the engine that runs may open stays what it was */
     return true;
 }
 
@@ -143,13 +153,13 @@ static void reload(struct supervisor *s)
     struct rehearsal_result wanted;
     struct buffer text;
     service_manager_tell_reloading();
+    log_set_time(s->log, clock_wall_ms());
     buffer_init(&text, HANDOVER_TEXT_MAX);
     int bundle = loading_run(s->path, s->is_root, s->bundle, &wanted, &text);
     bool is_good = bundle >= 0 && take_on(s, bundle, &wanted, &text);
     if (bundle >= 0 && !is_good)
         close(bundle);
     (void)open_log(s);
-    log_set_time(s->log, clock_wall_ms());
     if (!is_good)
         LOG(s->log, EVENT_CONFIG_REFUSED, log_span("why", buffer_span(&text)));
     log_flush(s->log);
@@ -229,15 +239,6 @@ static int watch(struct supervisor *s)
 }
 
 /* Beginning ------------------------------------------------------------------------------------ */
-
-/* A session costs a descriptor. */
-static void raise_limits(struct supervisor *s)
-{
-    uint64_t wanted = s->start.descriptors, allowed = privilege_descriptors(wanted);
-    if (allowed < wanted)
-        LOG(s->log, EVENT_LIMIT_LOW, log_text("limit", "descriptors"), log_u64("wanted", wanted),
-            log_u64("allowed", allowed));
-}
 
 static bool take_signals(struct supervisor *s)
 {

@@ -222,6 +222,24 @@ def test_what_has_changed_is_said(service):
     assert "hostname" not in done.stderr
 
 
+def test_changed_files_are_named(service):
+    """And an unreadable one changes nothing."""
+    users = service.folder / "users"
+    users.write_text("anna\n")
+    users.chmod(0o644)
+    service.more = [f"domain local.test {{ users file:{users}  deliver discard }}"]
+    service.start()
+    users.write_text("anna\nbruno\n")
+    assert f"{users} has changed" in service.reload().stderr
+    users.write_text("anna\n:::::::\n")
+    done = service.reload(check=False)
+    assert done.returncode == 78 and f"{users}:2:" in done.stderr, done.stderr
+    users.unlink()
+    done = service.reload(check=False)
+    assert done.returncode == 78 and str(users) in done.stderr, done.stderr
+    assert service.is_answering()
+
+
 def test_listeners_come_and_go(service):
     service.start()
     first, second = service.port, free_port()

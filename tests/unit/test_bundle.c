@@ -49,6 +49,23 @@ static void finds_what_was_put(void **state)
     buffer_fini(&b);
 }
 
+static void gives_each_in_turn(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"/etc/a", "/etc/empty", "/etc/b"};
+    struct buffer b;
+    struct bundle_file f;
+    make(&b);
+    struct span rest = buffer_span(&b);
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(bundle_next(&rest, &f));
+        assert_true(span_equal(f.path, span_text(names[i])));
+    }
+    assert_int_equal(rest.len, 0);
+    assert_false(bundle_next(&rest, &f));
+    buffer_fini(&b);
+}
+
 /* Cut anywhere, or with any byte changed, it gives what is within it, or nothing. */
 static void damage_has_an_answer(void **state)
 {
@@ -76,6 +93,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_what_was_put),
+        cmocka_unit_test(gives_each_in_turn),
         cmocka_unit_test(damage_has_an_answer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
