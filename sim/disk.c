@@ -219,6 +219,13 @@ void file_close(struct file *f)
     free(f);
 }
 
+/* Nobody else is in this world: every file is root's. */
+enum fault file_look(struct file *f, struct file_look *look_out)
+{
+    *look_out = (struct file_look){.is_regular = true, .links = 1, .mode = 0640};
+    return file_size(f, &look_out->bytes);
+}
+
 enum fault file_size(struct file *f, uint64_t *bytes_out)
 {
     if (f->world->death != SIM_ALIVE)

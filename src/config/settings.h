@@ -98,6 +98,7 @@ struct settings {
     const char *hostname;      /* of this server, in greetings, Received and DSNs */
     const char *spool;         /* folder, absolute */
     const char *control;       /* path of the control socket, absolute */
+    const char *drop;          /* folder of messages by local programs, absolute */
     const char *control_group; /* whose members are administrators; NULL: none */
     const char *user;          /* whom a server started as root becomes */
     uint32_t workers;          /* 0: one for each processor */

@@ -141,6 +141,29 @@ static enum fault make_queue(struct engine *e, const char **part_out)
     return FAULT_NONE;
 }
 
+/* Without its folder, or without the right to use it, nothing is taken from there; mail goes on all
+   the same. */
+static enum fault make_importer(struct engine *e, const char **part_out)
+{
+    const struct settings *s = e->options.source.settings;
+    *part_out = "drop folder";
+    if (s->drop == NULL)
+        return FAULT_NONE;
+    enum fault fault = importer_new(e->world, s, e->spool, queue_actor(e->queue),
+                                    e->options.max_letters, log_for(e), &e->importer);
+    if (fault == FAULT_NO_MEMORY)
+        return fault;
+    if (fault != FAULT_NONE) {
+        LOG(actor_log(e->actor), EVENT_DROP_FAILED, log_text("folder", s->drop),
+            log_fault("fault", fault));
+        return FAULT_NONE;
+    }
+    join_in(e, importer_actor(e->importer), "importer", UINT32_MAX, STAGE_SPOOL);
+    e->members[e->member_count - 1].is_worker = true; /* it, too, stops to bring mail in first */
+    spool_set_queue(e->spool, importer_actor(e->importer));
+    return FAULT_NONE;
+}
+
 static enum fault make_worker(struct engine *e, uint32_t number)
 {
     struct worker *w;
@@ -246,6 +269,8 @@ enum fault engine_new(struct world *w, const struct engine_options *options,
     if (fault == FAULT_NONE)
         fault = make_queue(e, part_out);
     if (fault == FAULT_NONE)
+        fault = make_importer(e, part_out);
+    if (fault == FAULT_NONE)
         fault = make_workers(e, part_out);
     if (fault == FAULT_NONE)
         fault = make_control(e, part_out);
@@ -296,6 +321,7 @@ void engine_free(struct engine *e)
         return;
     /* A fetch under way is the asker's memory and gives back what the spool has put into it. */
     spool_free(e->spool);
+    importer_free(e->importer);
     control_free(e->control);
     for (uint32_t i = 0; i < e->worker_count; i++)
         worker_free(e->workers[i]);

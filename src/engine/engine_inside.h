@@ -14,10 +14,11 @@
 #include "engine/generation.h"
 #include "engine/worker.h"
 #include "queue/queue.h"
+#include "receive/importer.h"
 #include "tls/context.h"
 
 #define ENGINE_WORKERS_MAX QUEUE_WORKERS_MAX
-#define ENGINE_MEMBERS_MAX (ENGINE_WORKERS_MAX + DISK_POOL_MAX + 4)
+#define ENGINE_MEMBERS_MAX (ENGINE_WORKERS_MAX + DISK_POOL_MAX + 5)
 
 /* In the order in which they are asked to stop. */
 enum engine_stage {
@@ -46,6 +47,7 @@ struct renewal {
     struct queue_renewal queue;
     struct resolver_renewal resolver;
     struct control_renewal control;
+    struct importer_renewal importer;
     uint32_t letters_out;
     bool is_queue_next;  /* it hears of it when all others have */
     bool is_oldest_over; /* its sessions have been told */
@@ -62,7 +64,8 @@ struct engine {
     struct spool *spool;
     struct queue *queue;
     struct resolver *resolver;
-    struct control *control; /* NULL: none */
+    struct importer *importer; /* NULL: there is no drop folder */
+    struct control *control;   /* NULL: none */
     struct worker *workers[ENGINE_WORKERS_MAX];
     uint32_t worker_count;
     struct member members[ENGINE_MEMBERS_MAX];

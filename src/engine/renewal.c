@@ -76,6 +76,9 @@ static void next_round(struct engine *e, struct generation *g)
     tell_workers(e, g, false);
     send(e, resolver_actor(e->resolver), &r->resolver.letter);
     r->control.settings = g->source.settings;
+    r->importer.settings = g->source.settings;
+    if (e->importer != NULL)
+        send(e, importer_actor(e->importer), &r->importer.letter);
     if (e->control != NULL)
         send(e, control_actor(e->control), &r->control.letter);
 }

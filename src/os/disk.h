@@ -40,6 +40,13 @@ must_use enum fault disk_room(struct disk *d, uint64_t *bytes_free_out);
 must_use enum fault file_open(struct disk *d, const char *name, enum disk_open how,
                               struct file **file_out);
 void file_close(struct file *f);
+/* What kind of file somebody else has put there. */
+struct file_look {
+    bool is_regular;
+    uint32_t links, owner, mode; /* mode: the permission bits */
+    uint64_t bytes;
+};
+must_use enum fault file_look(struct file *f, struct file_look *look_out);
 must_use enum fault file_size(struct file *f, uint64_t *bytes_out);
 /* Reads up to `len` bytes at `offset`; less only at the end of the file. */
 must_use enum fault file_read(struct file *f, uint64_t offset, void *bytes_out, size_t len,

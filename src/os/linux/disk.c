@@ -179,7 +179,7 @@ enum fault disk_room(struct disk *d, uint64_t *bytes_free_out)
 enum fault file_open(struct disk *d, const char *name, enum disk_open how, struct file **file_out)
 {
     static const int flags[] = {
-        [DISK_READ] = O_RDONLY,
+        [DISK_READ] = O_RDONLY | O_NONBLOCK, /* of a FIFO, which is none of ours */
         [DISK_WRITE] = O_RDWR,
         [DISK_CREATE] = O_RDWR | O_CREAT | O_EXCL,
     };
@@ -203,6 +203,19 @@ void file_close(struct file *f)
         return;
     close(f->descriptor);
     free(f);
+}
+
+enum fault file_look(struct file *f, struct file_look *look_out)
+{
+    struct stat status;
+    if (fstat(f->descriptor, &status) != 0)
+        return fault_of_errno(errno);
+    *look_out = (struct file_look){.is_regular = S_ISREG(status.st_mode),
+                                   .links = (uint32_t)status.st_nlink,
+                                   .owner = (uint32_t)status.st_uid,
+                                   .mode = (uint32_t)status.st_mode & 07777,
+                                   .bytes = (uint64_t)status.st_size};
+    return FAULT_NONE;
 }
 
 enum fault file_size(struct file *f, uint64_t *bytes_out)
