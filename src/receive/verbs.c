@@ -15,10 +15,15 @@ static bool out_of_order(struct session *s, const char *text)
     return false;
 }
 
+static const char *hello_missing(const struct session *s)
+{
+    return s->speaks_lmtp ? "LHLO comes first" : "EHLO or HELO comes first";
+}
+
 static bool may_begin(struct session *s)
 {
     if (s->state == SESSION_CONNECTED)
-        return out_of_order(s, "EHLO or HELO comes first");
+        return out_of_order(s, hello_missing(s));
     if (s->state != SESSION_READY)
         return out_of_order(s, "a transaction is under way; RSET ends it");
     return true;
@@ -246,7 +251,7 @@ static void on_bdat(struct session *s, const struct command *c)
     if (s->state == SESSION_MAIL)
         s->chunk_refusal = *no_recipients(s);
     else if (s->state == SESSION_CONNECTED)
-        s->chunk_refusal = (struct refusal){503, "5.5.1", "EHLO or HELO comes first"};
+        s->chunk_refusal = (struct refusal){503, "5.5.1", hello_missing(s)};
     else if (s->state == SESSION_READY)
         s->chunk_refusal = (struct refusal){503, "5.5.1", "MAIL and RCPT come first"};
     s->chunk_left = c->size;

@@ -163,6 +163,69 @@ def test_the_postmaster_gets_no_report_about_himself(world):
     assert postrider.queue_length() == 1 and listener.taken == []
 
 
+@pytest.fixture
+def lists(ends, folder, start_postrider):
+    """A domain of ours, with a list of two and an alias, whose mail goes to the listener."""
+    aliases = folder / "aliases"
+    aliases.write_text("list: one, two\nalias: one\nbroken: one, gone\n")
+    listener = Listener(["DSN"], GONE)
+    ends.append(listener)
+    listener.start()
+    port = listener.address[1]
+    extra = f"domain ours.test {{ aliases file:{aliases}  deliver smtp:127.0.0.1:{port} }}\n"
+    return start_postrider(next_hop=listener.address, extra=extra), listener
+
+
+def mail(listener):
+    return [taken for taken in listener.taken if b"multipart/report" not in taken.content]
+
+
+def recipients(listener):
+    return sorted(line for taken in mail(listener) for line in taken.recipients)
+
+
+def test_a_list_is_reported_as_expanded(lists):
+    postrider, listener = lists
+    send(postrider, "list@ours.test", ["ENVID=abc"],
+         ["NOTIFY=SUCCESS,FAILURE", "ORCPT=rfc822;list@ours.test"])
+    report = wait_report(listener)
+    assert field(report, "Action") == "expanded" and field(report, "Status").startswith("2.")
+    assert field(report, "Original-Recipient") == "rfc822;list@ours.test"
+    assert field(report, "Original-Envelope-Id") == "abc"
+    assert field(report, "Final-Recipient").endswith("list@ours.test")
+    postrider.wait_drained()
+    assert recipients(listener) == [
+        "RCPT TO:<one@ours.test> NOTIFY=FAILURE ORCPT=rfc822;list@ours.test",
+        "RCPT TO:<two@ours.test> NOTIFY=FAILURE ORCPT=rfc822;list@ours.test"]
+    assert len(reports(listener)) == 1
+
+
+def test_members_of_a_list_are_asked_for_nothing_else(lists):
+    postrider, listener = lists
+    send(postrider, "list@ours.test", [], ["NOTIFY=SUCCESS"])
+    wait_report(listener)
+    postrider.wait_drained()
+    assert recipients(listener) == ["RCPT TO:<one@ours.test> NOTIFY=NEVER",
+                                    "RCPT TO:<two@ours.test> NOTIFY=NEVER"]
+
+
+def test_an_alias_of_one_passes_all_of_it_on(lists):
+    postrider, listener = lists
+    send(postrider, "alias@ours.test", [], ["NOTIFY=SUCCESS"])
+    wait_drained_without_report(postrider, listener)
+    assert recipients(listener) == ["RCPT TO:<one@ours.test> NOTIFY=SUCCESS"]
+
+
+def test_a_member_that_fails_is_reported(lists):
+    postrider, listener = lists
+    send(postrider, "broken@ours.test")
+    report = wait_report(listener)
+    assert field(report, "Action") == "failed"
+    assert field(report, "Final-Recipient").endswith("gone@ours.test")
+    postrider.wait_drained()
+    assert recipients(listener) == ["RCPT TO:<one@ours.test>"]
+
+
 UTF8 = "Subject: Grüße\r\nFrom: <änne@client.test>\r\n\r\nGrüße\r\n".encode()
 
 

@@ -201,3 +201,14 @@ def test_smtp_source(pair, options, interop):
          "r@recipient.test", f"127.0.0.1:{postrider.port}"], environment=environment)
     assert len(sink.wait_messages(count, 60)) == count
     interop("smtp-source", "in")
+
+
+def test_our_own_address_in_place_of_a_domain(start_postrider, start_sink):
+    """RFC 5321 4.1.3, 4.5.1: the postmaster can be reached when nothing else of us is known."""
+    sink = start_sink(save=True)
+    host, port = sink.address
+    postrider = start_postrider(next_hop=sink.address, extra="domain ours.test { "
+                                f"deliver smtp:{host}:{port} }}\n")
+    postrider.send(TEXT, recipients=["postmaster@[127.0.0.1]"])
+    envelope, _ = one(sink)
+    assert "<postmaster@ours.test>" in envelope
