@@ -214,6 +214,8 @@ void outcome_note_trouble(struct connection *c, enum fault fault, const struct c
 struct client_manner securing_manner(const struct connection *c);
 /* What all handshakes share; why it cannot be had is logged. */
 enum fault securing_prepare(struct deliverer *d);
+/* The settings have changed, and with them perhaps who is trusted. */
+void securing_renew(struct deliverer *d);
 /* The handshake begins; false: no memory. */
 must_use bool securing_start(struct connection *c);
 /* The handshake is over, with this fault: may the conversation go on? TLS_FAILED, UNVERIFIED. */

@@ -33,6 +33,7 @@ void deliverer_use(struct deliverer *d, const struct deliverer_settings *setting
     struct lease *before = d->settings->lease;
     lease_take(settings->lease);
     d->settings = settings;
+    securing_renew(d);
     list_each(node, &d->connections) connection_renew(container_of(node, struct connection, node));
     lease_give(before);
 }

@@ -37,19 +37,38 @@ struct client_manner securing_manner(const struct connection *c)
     };
 }
 
-enum fault securing_prepare(struct deliverer *d)
+static enum fault make_context(struct deliverer *d, struct tls_context **context_out)
 {
     struct buffer why;
-    if (d->tls != NULL)
-        return FAULT_NONE;
     buffer_init(&why, 1024);
-    enum fault fault = tls_client_new(d->settings->tls_authorities, &why, &d->tls);
-    if (fault != FAULT_NONE) {
-        d->tls = NULL;
+    enum fault fault = tls_client_new(d->settings->tls_authorities, &why, context_out);
+    if (fault != FAULT_NONE)
         LOG(actor_log(d->worker), EVENT_TLS_REFUSED, log_span("reason", buffer_span(&why)));
-    }
     buffer_fini(&why);
     return fault;
+}
+
+enum fault securing_prepare(struct deliverer *d)
+{
+    struct tls_context *made;
+    if (d->tls != NULL)
+        return FAULT_NONE;
+    enum fault fault = make_context(d, &made);
+    if (fault == FAULT_NONE)
+        d->tls = made;
+    return fault;
+}
+
+/* Connections that stand keep what they have (OpenSSL counts it). A file that cannot be read
+   changes nothing. */
+void securing_renew(struct deliverer *d)
+{
+    struct tls_context *made;
+    if ((d->tls == NULL && d->settings->tls_authorities == NULL) ||
+        make_context(d, &made) != FAULT_NONE)
+        return;
+    tls_context_free(d->tls);
+    d->tls = made;
 }
 
 /* The name of the host, for its choice of a certificate. */

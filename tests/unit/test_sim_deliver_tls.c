@@ -252,6 +252,30 @@ static void the_end_of_tls_is_the_end(void **state)
     close_all(a_channel());
 }
 
+/* New settings name other authorities; a file that is none changes nothing. */
+static void whom_to_trust_may_change(void **state)
+{
+    (void)state;
+    static struct deliverer_settings other, bad;
+    struct channel *c = a_channel();
+    other = bad = house.settings;
+    other.tls_authorities = certificates[1].certificate;
+    bad.tls_authorities = "/nowhere/ca.pem";
+    send_to(c, a_message("a@b", 300), MUST(0, 10));
+    expect_delivered(c, 0);
+    deliverer_use(house.deliverer, &other);
+    send_to(c, a_message("a@b", 300), MUST(0, 10));
+    expect_fault(c, 0, FAULT_UNVERIFIED);
+    deliverer_use(house.deliverer, &house.settings);
+    send_to(c, a_message("a@b", 300), MUST(0, 10));
+    expect_delivered(c, 0);
+    deliverer_use(house.deliverer, &bad);
+    send_to(c, a_message("a@b", 300), MUST(0, 10));
+    expect_delivered(c, 0);
+    close_all(c);
+    deliverer_use(house.deliverer, &house.settings);
+}
+
 /* LMTP as well. */
 static void lmtp_under_tls(void **state)
 {
@@ -279,6 +303,7 @@ int main(void)
         TLS_CASE(refused_or_nonsense),
         TLS_CASE(kept_ones_are_looked_at),
         TLS_CASE(the_end_of_tls_is_the_end),
+        TLS_CASE(whom_to_trust_may_change),
         TLS_CASE(lmtp_under_tls),
     };
     tls_files_make();
