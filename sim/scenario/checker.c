@@ -139,6 +139,18 @@ static void check_success(const struct checker *c, const struct parcel *p,
                      a->address);
 }
 
+/* A list was expanded, and its client wants to hear of that. */
+static void check_expanded(const struct checker *c, const struct parcel *p,
+                           const struct addressee *a)
+{
+    bool is_owed = a->is_list && a->wishes != 0 && ledger_may_tell(a, WISH_SUCCESS) &&
+                   p->content_code / 100 == 2 && a->rcpt_code / 100 == 2 && p->sender[0] != '\0';
+    if (is_owed && a->expanded_notice == NULL && !is_held(c, NULL, p->sender) &&
+        !is_held(c, p->id, ""))
+        ledger_break(c->ledger, "%s was expanded, and its sender, who wants to know, was not told",
+                     a->address);
+}
+
 /* Nothing may come of it. */
 static void check_nothing(const struct checker *c, const struct addressee *a, const char *why)
 {
@@ -152,20 +164,28 @@ static void check_addressee(const struct checker *c, const struct parcel *p,
                             const struct addressee *a)
 {
     struct ledger *l = c->ledger;
-    if (p->is_stranger)
+    const struct addressee *said = &p->addressees[a->said];
+    if (p->is_stranger && !said->is_ours)
         check_nothing(c, a, "its client may not relay");
+    else if (a->is_alias)
+        check_nothing(c, a, "it is an alias");
+    else if (a->is_unknown)
+        check_nothing(c, a, "it is nobody");
     else if (!p->is_whole_sent)
         check_nothing(c, a, "its content never left the client");
     else if (p->content_code / 100 == 5)
         check_nothing(c, a, "its content was answered 5xx");
-    else if (a->rcpt_code / 100 == 4 || a->rcpt_code / 100 == 5)
+    else if (said->rcpt_code / 100 == 4 || said->rcpt_code / 100 == 5)
         check_nothing(c, a, "it was refused at RCPT");
     if (a->takes != NULL)
         check_repeats(c, a->address, p->id, a->takes);
     if (a->notice != NULL)
         check_notice(c, p, a);
-    check_success(c, p, a);
-    bool is_promised = p->content_code / 100 == 2 && a->rcpt_code / 100 == 2;
+    if (a->is_alias)
+        check_expanded(c, p, a);
+    else
+        check_success(c, p, a);
+    bool is_promised = p->content_code / 100 == 2 && said->rcpt_code / 100 == 2 && !a->is_alias;
     if (!is_promised || a->takes != NULL || a->notice != NULL)
         return;
     if (is_held(c, p->id, ""))

@@ -209,6 +209,8 @@ static void tell(const struct inspection *i, struct notice *n, struct span addre
         tell_once(l, a, &a->late_notice, n, WISH_DELAY, "delayed");
     else if (span_equal_nocase(action, SPAN("relayed")))
         tell_once(l, a, &a->success_notice, n, WISH_SUCCESS, "relayed");
+    else if (span_equal_nocase(action, SPAN("expanded")) && a->is_list)
+        tell_once(l, a, &a->expanded_notice, n, WISH_SUCCESS, "expanded");
     else
         ledger_break(l, "<%s> is said to be %.*s", a->address, SPAN_PRINT(action));
 }

@@ -104,7 +104,7 @@ void ledger_put_mail_wishes(const struct parcel *p, struct buffer *out)
         (void)buffer_printf(out, " ENVID=parcel+20%u", p->number);
 }
 
-void ledger_put_rcpt_wishes(const struct addressee *a, struct buffer *out)
+void ledger_put_rcpt_wishes(const struct parcel *p, const struct addressee *a, struct buffer *out)
 {
     static const struct {
         enum wish wish;
@@ -121,7 +121,7 @@ void ledger_put_rcpt_wishes(const struct addressee *a, struct buffer *out)
         before = ",";
     }
     if (a->has_orcpt)
-        (void)buffer_printf(out, " ORCPT=rfc822;%s", a->address);
+        (void)buffer_printf(out, " ORCPT=rfc822;%s", p->addressees[a->said].address);
 }
 
 bool ledger_may_tell(const struct addressee *a, enum wish what)

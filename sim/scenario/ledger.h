@@ -48,11 +48,16 @@ struct addressee {
     unsigned wishes; /* a set of enum wish; 0: it says nothing */
     bool has_orcpt;  /* it says ORCPT: its own address */
     uint32_t domain;
-    int rcpt_code;         /* read by the client; 0: none */
-    struct take *takes;    /* the last one first */
-    bool is_refused;       /* a server has said 5xx that means it */
+    uint32_t said;      /* the one that its client has said: itself, or an alias that leads to it */
+    bool is_ours;       /* in a domain of the engine, which anybody may write to */
+    bool is_alias;      /* nothing comes for it, but for others */
+    bool is_list;       /* for several: its client may be told that it is expanded */
+    bool is_unknown;    /* the engine has to refuse it */
+    int rcpt_code;      /* read by the client; 0: none */
+    struct take *takes; /* the last one first */
+    bool is_refused;    /* a server has said 5xx that means it */
     struct notice *notice; /* that says it has failed */
-    struct notice *late_notice, *success_notice;
+    struct notice *late_notice, *success_notice, *expanded_notice;
     int64_t noticed_us; /* when it came first */
 };
 
@@ -61,7 +66,8 @@ struct parcel {
     uint32_t number;
     char sender[LEDGER_ADDRESS_MAX]; /* empty: the null reverse-path */
     uint32_t home;                   /* the sender's domain */
-    struct addressee *addressees;
+    struct addressee *addressees;    /* those that the client says come first */
+    uint32_t said_count;
     uint32_t addressee_count;
     struct buffer content;
     bool is_stranger; /* its client may not relay */
@@ -121,7 +127,7 @@ bool ledger_find(struct ledger *l, struct span address, struct parcel **parcel_o
 
 /* The parameters of MAIL and RCPT by which this is asked for (RFC 3461 4), each after a blank. */
 void ledger_put_mail_wishes(const struct parcel *p, struct buffer *out);
-void ledger_put_rcpt_wishes(const struct addressee *a, struct buffer *out);
+void ledger_put_rcpt_wishes(const struct parcel *p, const struct addressee *a, struct buffer *out);
 /* May its client be told of this about the addressee? */
 bool ledger_may_tell(const struct addressee *a, enum wish what);
 

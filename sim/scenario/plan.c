@@ -9,10 +9,11 @@
 
 #include "base/check.h"
 
-#define KIB            1024
-#define MIB            (1024 * 1024)
-#define DISK_BYTES     (256u * MIB)
-#define OPERATIONS_MAX 600 /* of a life, about: each may be the last one */
+#define KIB               1024
+#define MIB               (1024 * 1024)
+#define DISK_BYTES        (256u * MIB)
+#define ALIAS_TARGETS_MAX 3
+#define OPERATIONS_MAX    600 /* of a life, about: each may be the last one */
 
 static bool one_in(struct random *r, uint64_t n)
 {
@@ -74,6 +75,35 @@ static void draw_limits(struct settings *s, struct random *r)
     s->disk_threads = number(r, 1, 3);
 }
 
+static const struct delivery_target *target_of(struct settings *s, const struct host *host)
+{
+    struct delivery_target *to = arena_alloc(&s->memory, sizeof *to);
+    check(to != NULL);
+    to->kind = DELIVERY_SMTP;
+    to->hop = (struct next_hop){.host = span_text(host->name), .port = 25};
+    return to;
+}
+
+/* Those of the town that are the engine's; who lives there is known with the mail. */
+static void put_domains(struct settings *s, const struct town *t)
+{
+    s->domains = arena_alloc(&s->memory, t->domain_count * sizeof s->domains[0]);
+    check(s->domains != NULL);
+    for (uint32_t i = 0; i < t->domain_count; i++) {
+        const struct place *place = &t->domains[i];
+        if (place->kind != DOMAIN_OURS)
+            continue;
+        struct domain_settings *d = arena_alloc(&s->memory, sizeof *d);
+        check(d != NULL);
+        d->name = place->name;
+        d->deliver = target_of(s, &t->hosts[__builtin_ctz(place->hosts)]);
+        d->deliver_count = 1;
+        d->subaddress = '+';
+        s->domains[s->domains_count++] = d;
+    }
+    check(settings_index_domains(s));
+}
+
 static struct settings *draw_settings(const struct town *t, struct random *r)
 {
     static const uint32_t segments[] = {256 * KIB, 256 * KIB, 512 * KIB, 1 * MIB, 2 * MIB};
@@ -90,13 +120,10 @@ static struct settings *draw_settings(const struct town *t, struct random *r)
     if (one_in(r, 6))
         s->spool_bytes_max = s->segment_bytes * number(r, 9, 14);
     if (t->has_next_hop) {
-        struct delivery_target *to = arena_alloc(&s->memory, sizeof *to);
-        check(to != NULL);
-        to->kind = DELIVERY_SMTP;
-        to->hop = (struct next_hop){.host = span_text(t->hosts[0].name), .port = 25};
-        s->relay_to = to;
+        s->relay_to = target_of(s, &t->hosts[0]);
         s->relay_to_count = 1;
     }
+    put_domains(s, t);
     s->log_level = LOG_NOTICE;
     return s;
 }
@@ -132,8 +159,30 @@ static void make_addressee(const struct town *t, struct parcel *p, uint32_t inde
 {
     struct addressee *a = &p->addressees[index];
     a->domain = domain;
+    a->said = index;
+    a->is_ours = t->domains[domain].kind == DOMAIN_OURS;
     (void)snprintf(a->address, sizeof a->address, "r%ux%u@%s", p->number, index,
                    t->domains[domain].name);
+}
+
+/* Of our domains: some are nobody, some are aliases for up to so many others. Of a random source of
+   their own: what else happens in a seed does not change. */
+static void draw_residents(const struct town *t, struct parcel *p, struct random r)
+{
+    for (uint32_t i = 0; i < p->said_count; i++) {
+        struct addressee *a = &p->addressees[i];
+        if (!a->is_ours)
+            continue;
+        a->is_unknown = one_in(&r, 5);
+        a->is_alias = !a->is_unknown && one_in(&r, 2);
+        uint32_t count = a->is_alias ? small(&r, ALIAS_TARGETS_MAX) : 0;
+        a->is_list = count > 1;
+        for (; count > 0; count--) {
+            uint32_t index = p->addressee_count++;
+            make_addressee(t, p, index, (uint32_t)random_below(&r, t->domain_count));
+            p->addressees[index].said = i;
+        }
+    }
 }
 
 static void make_parcel(const struct town *t, struct ledger *l, uint32_t n, struct random *r)
@@ -144,7 +193,8 @@ static void make_parcel(const struct town *t, struct ledger *l, uint32_t n, stru
     if (!one_in(r, 10))
         (void)snprintf(p->sender, sizeof p->sender, "s%u@%s", n, t->domains[p->home].name);
     p->is_8bit = one_in(r, 5);
-    parcel_make(l, n, count, draw_bytes(r), r);
+    parcel_make(l, n, count * (1 + ALIAS_TARGETS_MAX), draw_bytes(r), r);
+    p->said_count = p->addressee_count = count;
     /* Of some that go by BDAT the last line is open. */
     uint32_t domain = (uint32_t)random_below(r, t->domain_count);
     for (uint32_t i = 0; i < count; i++) {
@@ -152,6 +202,7 @@ static void make_parcel(const struct town *t, struct ledger *l, uint32_t n, stru
             domain = (uint32_t)random_below(r, t->domain_count);
         make_addressee(t, p, i, domain);
     }
+    draw_residents(t, p, *r);
 }
 
 /* What it wants to be told. A client that says HELO cannot say it. */
@@ -163,10 +214,20 @@ static void draw_wishes(struct parcel *p, struct random *r)
     };
     p->ret = one_in(r, 4) ? "FULL" : one_in(r, 4) ? "HDRS" : NULL;
     p->has_envid = one_in(r, 2);
-    for (uint32_t i = 0; i < p->addressee_count; i++) {
+    for (uint32_t i = 0; i < p->said_count; i++) {
         struct addressee *a = &p->addressees[i];
         a->wishes = one_in(r, 3) ? 0 : sets[random_below(r, sizeof sets / sizeof sets[0])];
         a->has_orcpt = one_in(r, 2);
+    }
+    for (uint32_t i = p->said_count; i < p->addressee_count; i++) {
+        struct addressee *a = &p->addressees[i];
+        const struct addressee *said = &p->addressees[a->said];
+        a->has_orcpt = said->has_orcpt;
+        a->wishes = said->wishes;
+        /* Of a list its expansion is the success (RFC 3461 5.2.7.3). */
+        if (said->is_list && (a->wishes & WISH_SUCCESS) != 0)
+            a->wishes =
+                a->wishes == WISH_SUCCESS ? WISH_NEVER : a->wishes & ~(unsigned)WISH_SUCCESS;
     }
 }
 
@@ -180,7 +241,89 @@ static void make_last(const struct plan *plan, const struct town *t, struct ledg
         p->home = 0;
         (void)snprintf(p->sender, sizeof p->sender, "s%u@%s", n, t->domains[0].name);
         parcel_make(l, n, 1, draw_bytes(r), r);
+        p->said_count = 1;
         make_addressee(t, p, 0, domain);
+    }
+}
+
+static struct table *make_table(enum table_kind kind, const struct buffer *text)
+{
+    struct config_file file = {.text = buffer_span(text)};
+    struct buffer errors;
+    struct table *table = NULL;
+    buffer_init(&errors, 4096);
+    enum fault fault = table_load(kind, &file, "residents", &errors, &table);
+    check(fault == FAULT_NONE);
+    buffer_fini(&errors);
+    return table;
+}
+
+/* Plainly, by way of another alias, or by one that is named twice. */
+static void put_alias(struct buffer *aliases, const struct parcel *p, uint32_t said)
+{
+    const char *before = " ";
+    (void)buffer_printf(aliases, "r%ux%u:", p->number, said);
+    if (p->number % 3 == 1)
+        (void)buffer_printf(aliases, " l%ux%u\nl%ux%u:", p->number, said, p->number, said);
+    if (p->number % 3 == 2)
+        (void)buffer_printf(aliases, " l%ux%u, L%ux%u\nl%ux%u:", p->number, said, p->number, said,
+                            p->number, said);
+    for (uint32_t i = p->said_count; i < p->addressee_count; i++) {
+        if (p->addressees[i].said != said)
+            continue;
+        (void)buffer_printf(aliases, "%s%s", before, p->addressees[i].address);
+        before = ", ";
+    }
+    (void)buffer_put_text(aliases, "\n");
+}
+
+/* The users and aliases of a domain, from all the mail that will be for it. */
+static void put_residents(const struct ledger *l, uint32_t domain, struct buffer *users,
+                          struct buffer *aliases)
+{
+    for (uint32_t n = 0; n < l->parcel_count; n++) {
+        const struct parcel *p = &l->parcels[n];
+        for (uint32_t i = 0; i < p->addressee_count; i++) {
+            const struct addressee *a = &p->addressees[i];
+            if (a->domain != domain || a->is_unknown)
+                continue;
+            if (a->is_alias)
+                put_alias(aliases, p, i);
+            else
+                (void)buffer_printf(users, "r%ux%u\n", p->number, i);
+        }
+    }
+}
+
+static void set_residents(struct settings *s, const struct place *place, struct table *users,
+                          struct table *aliases)
+{
+    for (uint32_t i = 0; i < s->domains_count; i++) {
+        if (s->domains[i]->name != place->name)
+            continue;
+        s->domains[i]->users = table_retain(users);
+        s->domains[i]->aliases = table_retain(aliases);
+    }
+}
+
+static void make_residents(const struct plan *p, const struct town *t, const struct ledger *l)
+{
+    for (uint32_t domain = 0; domain < t->domain_count; domain++) {
+        struct buffer users, aliases;
+        if (t->domains[domain].kind != DOMAIN_OURS)
+            continue;
+        buffer_init(&users, MIB);
+        buffer_init(&aliases, MIB);
+        put_residents(l, domain, &users, &aliases);
+        struct table *known = make_table(TABLE_USERS, &users);
+        struct table *lists = make_table(TABLE_ALIASES, &aliases);
+        set_residents(p->house.settings, &t->domains[domain], known, lists);
+        for (uint32_t i = 0; i < p->house.reload_count; i++)
+            set_residents(p->house.reloads[i], &t->domains[domain], known, lists);
+        table_release(known);
+        table_release(lists);
+        buffer_fini(&users);
+        buffer_fini(&aliases);
     }
 }
 
@@ -189,6 +332,7 @@ void plan_parcels(const struct plan *p, const struct town *t, struct ledger *l, 
     for (uint32_t n = 0; n < p->last_first; n++)
         make_parcel(t, l, n, r);
     make_last(p, t, l, r);
+    make_residents(p, t, l);
     struct random wishes = *r; /* what else happens in a seed does not depend on them */
     for (uint32_t i = 0; i < p->session_count; i++) {
         const struct session_plan *s = &p->sessions[i];

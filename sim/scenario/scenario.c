@@ -282,7 +282,7 @@ static void send_last(struct scenario *s)
 {
     struct sender_style plain = {.leaves_politely = true};
     for (uint32_t n = s->plan.last_first; n < s->plan.parcel_count; n++)
-        if (s->town.domains[n - s->plan.last_first].kind <= DOMAIN_IMPLICIT)
+        if (s->town.domains[n - s->plan.last_first].kind <= DOMAIN_OURS)
             sender_plan(s->senders[0], 0, &plain, &n, 1);
 }
 
@@ -290,7 +290,7 @@ static void check_last(struct scenario *s)
 {
     for (uint32_t n = s->plan.last_first; n < s->plan.parcel_count; n++) {
         const struct parcel *p = &s->ledger->parcels[n];
-        bool is_sent = s->town.domains[n - s->plan.last_first].kind <= DOMAIN_IMPLICIT;
+        bool is_sent = s->town.domains[n - s->plan.last_first].kind <= DOMAIN_OURS;
         if (is_sent && p->content_code != 250)
             ledger_break(s->ledger, "a message in peace was answered %d", p->content_code);
         else if (is_sent && p->addressees[0].takes == NULL)

@@ -143,8 +143,12 @@ static void on_rcpt_reply(struct session *s, const struct expected *e, int code)
     struct parcel *p = parcel_of(s, e->message);
     struct addressee *a = &p->addressees[e->addressee];
     a->rcpt_code = code;
-    if (code / 100 == 2 && p->is_stranger)
+    if (code / 100 == 2 && p->is_stranger && !a->is_ours)
         ledger_break(s->sender->ledger, "a stranger may relay to %s", a->address);
+    if (code / 100 == 2 && a->is_unknown)
+        ledger_break(s->sender->ledger, "%s is nobody, and was accepted", a->address);
+    if (code == 550 && a->is_ours && !a->is_unknown)
+        ledger_break(s->sender->ledger, "%s is there, and was refused", a->address);
     if (e->message == s->message) {
         s->taken += code / 100 == 2;
         s->refused += code / 100 == 5;
@@ -176,7 +180,7 @@ static void on_content_reply(struct session *s, const struct expected *e, int co
     take_id(p, line);
     ledger_trace(l, "client: parcel %u is accepted as %s", p->number, p->id);
     bool any = false;
-    for (uint32_t i = 0; i < p->addressee_count; i++)
+    for (uint32_t i = 0; i < p->said_count; i++)
         any = any || p->addressees[i].rcpt_code / 100 == 2;
     if (!any)
         ledger_break(l, "parcel %u was answered 250 without a recipient", p->number);
@@ -186,7 +190,7 @@ static void on_content_reply(struct session *s, const struct expected *e, int co
 static void give_up_message(struct session *s)
 {
     struct parcel *p = parcel_of(s, s->message);
-    bool all = s->mail_code / 100 == 2 && s->refused == p->addressee_count;
+    bool all = s->mail_code / 100 == 2 && s->refused == p->said_count;
     if (all || s->mail_code / 100 == 5)
         p->is_settled = true;
 }
@@ -294,16 +298,28 @@ __attribute__((format(printf, 3, 4))) static void say(struct session *s, enum co
     wire_put_text(s->wire, line);
 }
 
+/* A transaction of which every recipient is refused is still open. */
+static void leave_behind(struct session *s, const struct parcel *before)
+{
+    bool is_open = true;
+    for (uint32_t i = 0; i < before->said_count; i++)
+        is_open = is_open && (before->is_stranger || before->addressees[i].is_unknown);
+    if (is_open)
+        say(s, COMMAND_RSET, "RSET\r\n");
+}
+
 static void say_mail(struct session *s)
 {
     struct parcel *p = parcel_of(s, s->message);
+    if (s->message > 0)
+        leave_behind(s, parcel_of(s, s->message - 1));
     s->taken = s->refused = 0;
     s->mail_code = 0;
     s->addressee = 0;
     s->chunk_at = 0;
     p->begun_us = sim_now_us(s->sender->ledger->sim);
     p->by_bdat = s->style.by_bdat;
-    for (uint32_t i = 0; i < p->addressee_count; i++)
+    for (uint32_t i = 0; i < p->said_count; i++)
         p->addressees[i].rcpt_code = 0;
     struct buffer wishes;
     buffer_init(&wishes, 256);
@@ -321,10 +337,10 @@ static void say_rcpt(struct session *s)
     const struct addressee *a = &p->addressees[s->addressee];
     struct buffer wishes;
     buffer_init(&wishes, 256);
-    ledger_put_rcpt_wishes(a, &wishes);
+    ledger_put_rcpt_wishes(p, a, &wishes);
     say(s, COMMAND_RCPT, "RCPT TO:<%s>%.*s\r\n", a->address, SPAN_PRINT(buffer_span(&wishes)));
     buffer_fini(&wishes);
-    if (++s->addressee == p->addressee_count)
+    if (++s->addressee == p->said_count)
         s->stage = s->style.by_bdat ? STAGE_CHUNKS : STAGE_DATA;
 }
 

@@ -253,7 +253,7 @@ static void check_parcel_wishes(struct conversation *c, struct span line, const 
     ledger_put_mail_wishes(p, &wishes);
     check_wishes(c, buffer_span(&c->mail_line), &wishes);
     buffer_init(&wishes, 256);
-    ledger_put_rcpt_wishes(a, &wishes);
+    ledger_put_rcpt_wishes(p, a, &wishes);
     check_wishes(c, line, &wishes);
 }
 

@@ -91,11 +91,18 @@ void town_draw(struct town *t, struct sim *s, uint64_t seed, struct random *r)
         draw_host(t, s, i, r);
     for (uint32_t i = 0; i < t->domain_count; i++)
         draw_domain(t, s, i, r);
+    struct random own = *r; /* what else is drawn does not depend on it */
+    for (uint32_t i = TOWN_HOMES; i < t->domain_count; i++)
+        if (random_chance(&own, 300000))
+            t->domains[i] = (struct place){.kind = DOMAIN_OURS,
+                                           .hosts = 1u << random_below(&own, t->host_count)};
+    for (uint32_t i = 0; i < t->domain_count; i++)
+        (void)snprintf(t->domains[i].name, sizeof t->domains[i].name, "d%u.test", i);
 }
 
 bool town_leads_to(const struct town *t, uint32_t domain, uint32_t host)
 {
-    if (t->has_next_hop)
+    if (t->has_next_hop && t->domains[domain].kind != DOMAIN_OURS)
         return host == 0;
     return (t->domains[domain].hosts & 1u << host) != 0;
 }

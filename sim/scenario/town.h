@@ -25,6 +25,7 @@ struct host {
 enum domain_kind {
     DOMAIN_WELL,
     DOMAIN_IMPLICIT, /* no MX: its own address */
+    DOMAIN_OURS,     /* the engine knows its users and aliases, and the host; DNS says another */
     DOMAIN_MISSING,  /* does not exist */
     DOMAIN_REFUSING  /* null MX */
 };
