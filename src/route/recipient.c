@@ -175,6 +175,17 @@ static struct met *met_new(struct expansion *x, const struct address *a, bool is
     return m;
 }
 
+static struct span path_of(struct arena *arena, const struct address *a)
+{
+    struct buffer text;
+    buffer_init(&text, ADDRESS_MAX * 2);
+    struct span path = {NULL, 0};
+    if (address_format(&text, a))
+        path = arena_copy(arena, buffer_span(&text));
+    buffer_fini(&text);
+    return path;
+}
+
 static enum fault expand(struct expansion *x, const struct address *a, struct span path,
                          const struct met *parent, unsigned depth);
 
@@ -194,6 +205,8 @@ static enum fault expand_text(struct expansion *x, struct span text, struct span
     enum fault fault = address_parse(text, ADDRESS_UTF8_OK, x->arena, &a);
     if (fault != FAULT_NONE)
         return fault == FAULT_NO_MEMORY ? fault : FAULT_NO_USER;
+    if (is_quoted && (text = path_of(x->arena, &a)).data == NULL) /* perhaps for no reason */
+        return FAULT_NO_MEMORY;
     return expand(x, &a, text, parent, depth);
 }
 
@@ -258,17 +271,6 @@ static enum fault expand(struct expansion *x, const struct address *a, struct sp
 
 /* The whole --------------------------------------------------------------------------------------
  */
-
-static struct span path_of(struct arena *arena, const struct address *a)
-{
-    struct buffer text;
-    buffer_init(&text, ADDRESS_MAX * 2);
-    struct span path = {NULL, 0};
-    if (address_format(&text, a))
-        path = arena_copy(arena, buffer_span(&text));
-    buffer_fini(&text);
-    return path;
-}
 
 static enum fault expand_all(const struct settings *s, const struct address *a, struct arena *arena,
                              struct recipient_result *result_out)

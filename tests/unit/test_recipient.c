@@ -29,6 +29,7 @@ static const struct table_file files[] = {
      "dead: nobody-here, jane\n"
      "\"john doe\": jane\n"
      "odd: \"j d\", \"j d\"@else.example\n"
+     "quotes: \"jane\", \"x.y\"@else.example, x.y@else.example\n"
      "info+x: joe\n"
      "self: self\n",
      0},
@@ -138,6 +139,7 @@ static void who_is_taken(void **state)
         {"dead@a.test", FAULT_NONE, "nobody-here@a.test jane@a.test"},
         {"\"john doe\"@a.test", FAULT_NONE, "jane@a.test"},
         {"odd@a.test", FAULT_NONE, "\"j d\"@a.test \"j d\"@else.example"},
+        {"quotes@a.test", FAULT_NONE, "jane@a.test x.y@else.example"},
         {"info+x@a.test", FAULT_NONE, "joe@a.test"},
         {"abuse@a.test", FAULT_NONE, "jane@a.test"},
         {"abuse@plain.test", FAULT_NONE, "plain@else.example"},
