@@ -24,6 +24,13 @@ void check_settings(const struct settings *s, const struct parser *p, struct rep
                      "'queue fresh-memory' is larger than 'limits memory'");
     if (s->segment_bytes % SEGMENT_UNIT != 0)
         report_error(report, p->options[OPTION_DISK_SEGMENT], "'segment' must be in whole M");
+    for (uint32_t i = 0; i < s->listen_count; i++)
+        if (s->listen[i]->kind == LISTEN_SUBMISSIONS && s->certificates_count == 0)
+            report_error(report, p->blocks[BLOCK_LISTEN],
+                         "'listen submissions' needs a certificate: a block 'tls'");
+    if (s->certificates_count > CONFIG_CERTIFICATES_MAX)
+        report_error(report, p->blocks[BLOCK_TLS], "there are more than %u blocks 'tls'",
+                     CONFIG_CERTIFICATES_MAX);
     uint64_t segments = s->reserve_segments + SEGMENTS_WORK;
     if (s->spool_bytes_max != 0 && s->spool_bytes_max / s->segment_bytes < segments)
         report_error(report, place_of(p, OPTION_DISK_SIZE, OPTION_DISK_SEGMENT),

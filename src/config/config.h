@@ -14,12 +14,13 @@
 #include "config/files.h"
 #include "config/settings.h"
 
-#define CONFIG_BYTES_MAX      (1024u * 1024)
-#define CONFIG_WORD_BYTES_MAX 4096u
-#define CONFIG_WORDS_MAX      100000u /* of one file */
-#define CONFIG_LIST_MAX       10000u  /* values of one option */
-#define CONFIG_LISTENERS_MAX  64u
-#define CONFIG_ERRORS_MAX     50u /* those beyond are counted, not shown */
+#define CONFIG_BYTES_MAX        (1024u * 1024)
+#define CONFIG_WORD_BYTES_MAX   4096u
+#define CONFIG_WORDS_MAX        100000u /* of one file */
+#define CONFIG_LIST_MAX         10000u  /* values of one option */
+#define CONFIG_LISTENERS_MAX    64u
+#define CONFIG_CERTIFICATES_MAX 256u
+#define CONFIG_ERRORS_MAX       50u /* those beyond are counted, not shown */
 
 /*
  * Every error of `text` at once in errors_out, each with file:line:column, the line itself and a

@@ -120,7 +120,7 @@ const char *network_parse_range(struct span text, struct address_range *range_ou
         return e.family == 4 ? "after the / there must be a number from 1 to 32"
                              : "after the / there must be a number from 1 to 128";
     if (bits == 0)
-        return "a range of all addresses would relay mail for everybody";
+        return "a range of all addresses would let everybody in";
     if (!mask(e.ip, bytes, (unsigned)bits))
         return "the address has bits set beyond the prefix; write the first address of the range";
     *range_out = (struct address_range){.family = e.family, .prefix_bits = (uint8_t)bits};

@@ -189,18 +189,6 @@ static void parse_option(struct parser *p, enum option_id id)
 
 /* Blocks */
 
-/* The word that must follow the name: false: it is not there. */
-static bool take_fixed_argument(struct parser *p, const struct block *b)
-{
-    bool is_right =
-        p->token.kind == TOKEN_WORD && span_equal(p->token.text, span_text(b->argument));
-    if (!is_right && !p->line_damaged)
-        report_error(p->report, p->token.place, "expected '%s' after '%s'", b->argument, b->name);
-    if (is_word(p))
-        advance(p);
-    return is_right;
-}
-
 /* Another block of the kind has the same argument. */
 static bool is_taken(const struct parser *p, enum option_id id)
 {
@@ -247,16 +235,14 @@ static bool take_argument(struct parser *p, enum option_id id)
 /* The name's argument and the {; false: there is no block to be read. */
 static bool open_block(struct parser *p, enum block_id id)
 {
-    const struct block *b = schema_block(id);
     enum option_id argument = schema_argument(id);
     advance(p);
-    bool is_right = (b->argument == NULL || take_fixed_argument(p, b)) &&
-                    (argument == OPTION_COUNT || take_argument(p, argument));
+    bool is_right = argument == OPTION_COUNT || take_argument(p, argument);
     if (p->token.kind == TOKEN_OPEN)
         return true;
     if (is_right && !p->line_damaged)
-        report_error(p->report, p->token.place, "expected '{' after '%s%s%s' on its line", b->name,
-                     b->argument == NULL ? "" : " ", b->argument == NULL ? "" : b->argument);
+        report_error(p->report, p->token.place, "expected '{' after '%s' on its line",
+                     schema_block(id)->name);
     return false;
 }
 
@@ -324,7 +310,7 @@ static bool parse_block(struct parser *p, enum block_id id)
     const struct block *b = schema_block(id);
     struct place place = p->token.place;
     uint32_t before[OPTION_COUNT];
-    if (p->blocks[id].line > 0 && !b->times.repeated) {
+    if (p->blocks[id].line > 0 && !b->times.has_records) {
         report_error(p->report, place, "'%s' stands here a second time; the first is in line %u",
                      b->name, p->blocks[id].line);
         skip_line(p);
@@ -335,7 +321,7 @@ static bool parse_block(struct parser *p, enum block_id id)
         begin_record(p, id);
     for (enum option_id option = 0; option < OPTION_COUNT; option++) {
         before[option] = p->values[option];
-        if (b->times.repeated && schema_option(option)->block == id)
+        if (b->times.has_records && schema_option(option)->block == id)
             p->options[option] = (struct place){0};
     }
     if (!open_block(p, id)) {

@@ -17,6 +17,7 @@ static const struct {
     const char *value;
 } examples[] = {
     {OPTION_HOSTNAME, "mx1.example.org"},
+    {OPTION_LISTEN_KIND, "smtp"},
     {OPTION_LISTEN_BIND, "0.0.0.0:25 [::]:25"},
     {OPTION_RELAY_FROM, "127.0.0.0/8 ::1/128"},
 };
@@ -81,7 +82,9 @@ static bool put_block(struct buffer *out, enum block_id block)
     bool stands = can_stand(block), is_first = block != BLOCK_TOP;
     bool fits = true;
     enum option_id argument = schema_argument(block);
-    const char *word = argument == OPTION_COUNT ? b->argument : schema_option(argument)->name;
+    const char *word = argument == OPTION_COUNT ? NULL
+                       : stands                 ? example_of(argument)
+                                                : schema_option(argument)->name;
     if (block != BLOCK_TOP)
         fits = buffer_put_u8(out, '\n') && put_comment(out, "", b->manual) &&
                buffer_printf(out, "%s%s%s%s {\n", stands ? "" : "# ", b->name,

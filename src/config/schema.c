@@ -23,6 +23,7 @@
 #define FIELD_MAILBOX    const char *
 #define FIELD_SEPARATOR  char
 #define FIELD_DELIVER    const struct delivery_target *
+#define FIELD_LISTEN     enum listen_kind
 #define FIELD_ENDPOINTS  const struct endpoint *
 #define FIELD_RANGES     const struct address_range *
 #define FIELD_NEXT_HOPS  const struct delivery_target *
@@ -34,8 +35,8 @@
 
 /* What the options of a block are fields of. */
 #define RECORD_TOP     struct settings
-#define RECORD_LISTEN  struct settings
-#define RECORD_TLS     struct settings
+#define RECORD_LISTEN  struct listen_settings
+#define RECORD_TLS     struct tls_settings
 #define RECORD_DOMAIN  struct domain_settings
 #define RECORD_RELAY   struct settings
 #define RECORD_DNS     struct settings
@@ -46,7 +47,7 @@
 #define RECORD_LOG     struct settings
 #define RECORD_AGENT   struct settings
 
-#define BLOCK(id, name, argument, times, manual)
+#define BLOCK(id, name, times, manual)
 #define OPTION(id, block, name, type, field, need, value, least, most, manual)            \
     _Static_assert(sizeof(name) <= NAME_MAX_BYTES, "the name is too long");               \
     _Static_assert(__builtin_types_compatible_p(__typeof__(((RECORD_##block *)0)->field), \
@@ -69,6 +70,7 @@
 #define COUNT_MAILBOX(record, field)    0
 #define COUNT_SEPARATOR(record, field)  0
 #define COUNT_DELIVER(record, field)    offsetof(record, field##_count)
+#define COUNT_LISTEN(record, field)     0
 #define COUNT_ENDPOINTS(record, field)  offsetof(record, field##_count)
 #define COUNT_RANGES(record, field)     offsetof(record, field##_count)
 #define COUNT_NEXT_HOPS(record, field)  offsetof(record, field##_count)
@@ -78,23 +80,19 @@
 #define COUNT_LOG_FORMAT(record, field) 0
 #define COUNT_LOG_LEVEL(record, field)  0
 
-#define TIMES_ONCE        \
-    {                     \
-        .repeated = false \
+#define TIMES_ONCE           \
+    {                        \
+        .has_records = false \
     }
-#define TIMES_REPEATED   \
-    {                    \
-        .repeated = true \
-    }
-#define TIMES_RECORDS(list)                                                                    \
-    {                                                                                          \
-        .repeated = true, .has_records = true, .list_offset = offsetof(struct settings, list), \
-        .count_offset = offsetof(struct settings, list##_count),                               \
-        .record_size = sizeof **((struct settings *)0)->list                                   \
+#define TIMES_RECORDS(list)                                                  \
+    {                                                                        \
+        .has_records = true, .list_offset = offsetof(struct settings, list), \
+        .count_offset = offsetof(struct settings, list##_count),             \
+        .record_size = sizeof **((struct settings *)0)->list                 \
     }
 
 static const struct block blocks[BLOCK_COUNT] = {
-#define BLOCK(id, name, argument, times, manual) {name, argument, TIMES_##times, manual},
+#define BLOCK(id, name, times, manual) {name, TIMES_##times, manual},
 #define OPTION(id, block, name, type, field, need, value, least, most, manual)
 #include "config/option.def"
 #undef BLOCK
@@ -102,7 +100,7 @@ static const struct block blocks[BLOCK_COUNT] = {
 };
 
 static const struct option options[OPTION_COUNT] = {
-#define BLOCK(id, name, argument, times, manual)
+#define BLOCK(id, name, times, manual)
 #define OPTION(id, block, name, type, field, need, value, least, most, manual) \
     {BLOCK_##block,                                                            \
      name,                                                                     \

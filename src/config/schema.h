@@ -9,7 +9,7 @@
 #include "base/span.h"
 
 enum block_id {
-#define BLOCK(id, name, argument, times, manual) BLOCK_##id,
+#define BLOCK(id, name, times, manual) BLOCK_##id,
 #define OPTION(id, block, name, type, field, need, value, least, most, manual)
 #include "config/option.def"
 #undef BLOCK
@@ -18,7 +18,7 @@ enum block_id {
 };
 
 enum option_id {
-#define BLOCK(id, name, argument, times, manual)
+#define BLOCK(id, name, times, manual)
 #define OPTION(id, block, name, type, field, need, value, least, most, manual) OPTION_##id,
 #include "config/option.def"
 #undef BLOCK
@@ -39,6 +39,7 @@ enum option_type {
     TYPE_MAILBOX,   /* const char *: an address with a domain */
     TYPE_SEPARATOR, /* char */
     TYPE_DELIVER,   /* a list of struct deliver_target */
+    TYPE_LISTEN,    /* enum listen_kind */
     TYPE_ENDPOINTS, /* a list of struct endpoint */
     TYPE_RANGES,    /* a list of struct address_range */
     TYPE_NEXT_HOPS, /* the same, hosts alone */
@@ -51,8 +52,7 @@ enum option_type {
 
 /* How often a block may stand, and where what it says goes. */
 struct block_times {
-    bool repeated;
-    bool has_records;    /* each such block is a record of its own, in a list of struct settings */
+    bool has_records;    /* any number; each is a record of its own, in a list of struct settings */
     size_t list_offset;  /* of the list, of pointers to the records */
     size_t count_offset; /* of its length, uint32_t */
     size_t record_size;
@@ -60,7 +60,6 @@ struct block_times {
 
 struct block {
     const char *name;
-    const char *argument; /* the word that must follow the name, or NULL */
     struct block_times times;
     const char *manual;
 };

@@ -109,21 +109,14 @@ struct settings {
 
     /* In the order of the file. */
     struct listen_settings **listen;
-    uint32_t listen_count;
-    struct tls_settings **certificates; /* the first is for clients that name no other */
+    uint32_t listen_count; /* 0 is possible: `serve` then has nothing to do and refuses */
+    struct tls_settings *
+        *certificates; /* the first is for clients that name no other; none: no TLS */
     uint32_t certificates_count;
     struct domain_settings **domains;
     uint32_t domains_count;
     uint32_t *domain_slots; /* of settings_index_domains; NULL: all are looked at */
     uint32_t domain_slot_count;
-
-    /* listen smtp */
-    const struct endpoint *listeners;
-    uint32_t listeners_count; /* 0 is possible: `serve` then has nothing to do and refuses */
-
-    /* tls */
-    const char *tls_certificate; /* path of a PEM file; NULL: no TLS is offered */
-    const char *tls_key;
 
     /* relay */
     const struct address_range *relay_from; /* clients that may send to any domain */

@@ -100,7 +100,6 @@ static bool put_heading(struct buffer *out, const void *record, enum block_id bl
     if (block == BLOCK_TOP)
         return true;
     return buffer_put_text(out, b->name) &&
-           (b->argument == NULL || buffer_printf(out, " %s", b->argument)) &&
            (argument == OPTION_COUNT || put_value(out, record, argument, 0)) &&
            buffer_put_text(out, " {\n");
 }
@@ -215,6 +214,7 @@ static bool put_limits(struct buffer *out, const struct option *o)
     case TYPE_TABLE:
     case TYPE_MAILBOX:
     case TYPE_SEPARATOR:
+    case TYPE_LISTEN:
     case TYPE_ENDPOINT:
     case TYPE_SOURCES:
     case TYPE_TLS:
@@ -241,12 +241,12 @@ static bool put_block_manual(struct buffer *out, enum block_id block)
 {
     const struct block *b = schema_block(block);
     enum option_id argument = schema_argument(block);
-    const char *word = argument == OPTION_COUNT ? b->argument : schema_option(argument)->name;
+    const char *word = argument == OPTION_COUNT ? NULL : schema_option(argument)->name;
     if (block == BLOCK_TOP)
         return buffer_put_text(out, "\n### Outside of blocks\n");
     return buffer_printf(out, "\n### %s%s%s { }\n\n%s%s\n", b->name, word == NULL ? "" : " ",
                          word == NULL ? "" : word, b->manual,
-                         b->times.repeated ? " There may be several such blocks." : "");
+                         b->times.has_records ? " There may be several such blocks." : "");
 }
 
 bool config_reference(struct buffer *out)

@@ -46,6 +46,10 @@ struct names {
 };
 
 static const char *const format_names[] = {[LOG_TEXT] = "text", [LOG_JSON] = "json"};
+static const char *const listen_names[] = {[LISTEN_SMTP] = "smtp",
+                                           [LISTEN_SUBMISSION] = "submission",
+                                           [LISTEN_SUBMISSIONS] = "submissions",
+                                           [LISTEN_LMTP] = "lmtp"};
 static const char *const tls_names[] = {
     [TLS_DEMAND_MAY] = "may", [TLS_DEMAND_MUST] = "must", [TLS_DEMAND_NEVER] = "never"};
 static const char *const level_names[] = {
@@ -79,6 +83,8 @@ const char *value_expected(enum option_type type)
         return "one of + - _ . = # / or \"\" for none";
     case TYPE_DELIVER:
         return DELIVER_FORMS;
+    case TYPE_LISTEN:
+        return "smtp, submission, submissions or lmtp";
     case TYPE_ENDPOINTS:
         return "addresses with ports, such as 192.0.2.1:25 or [2001:db8::1]:25";
     case TYPE_RANGES:
@@ -262,6 +268,8 @@ static enum fault set_domain(struct settings *s, void *record, const struct opti
 
 static struct names names_of(enum option_type type)
 {
+    if (type == TYPE_LISTEN)
+        return (struct names){listen_names, sizeof listen_names / sizeof listen_names[0]};
     if (type == TYPE_TLS)
         return (struct names){tls_names, sizeof tls_names / sizeof tls_names[0]};
     if (type == TYPE_LOG_FORMAT)
@@ -458,14 +466,18 @@ static enum fault add_endpoint(struct settings *s, void *record, const struct op
                                struct span word, struct buffer *why)
 {
     struct endpoint e = {0};
-    uint32_t count = 0;
-    const struct endpoint *list = list_of(record, o, &count);
     const char *wrong = network_parse_endpoint(word, 0, &e);
     if (wrong != NULL)
         return refuse(why, word, wrong);
-    for (uint32_t i = 0; i < count; i++)
-        if (endpoint_equal(list[i], e))
+    uint32_t count = settings_listener_count(s);
+    if (count == CONFIG_LISTENERS_MAX)
+        return refuse(why, word, "there are 64 addresses in the blocks before already");
+    for (uint32_t i = 0; i < count; i++) {
+        struct endpoint other;
+        (void)settings_listener(s, i, &other);
+        if (endpoint_equal(other, e))
             return refuse(why, word, "this is bound already");
+    }
     return add_to_list(s, record, o, &e, sizeof e);
 }
 
@@ -600,6 +612,7 @@ enum fault value_set(struct settings *s, enum option_id id, struct span word, st
         return set_server(s, word, why);
     case TYPE_SOURCES:
         return set_source(s, word, why);
+    case TYPE_LISTEN:
     case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:
@@ -638,6 +651,7 @@ size_t value_count(const void *record, enum option_id id)
     case TYPE_SIZE:
     case TYPE_SEPARATOR:
         return 1;
+    case TYPE_LISTEN:
     case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:
@@ -712,6 +726,7 @@ bool value_put(const void *record, enum option_id id, size_t index, struct buffe
                                                       ? s->deliver_source_ipv4
                                                       : s->deliver_source_ipv6,
                                                   text));
+    case TYPE_LISTEN:
     case TYPE_TLS:
     case TYPE_LOG_FORMAT:
     case TYPE_LOG_LEVEL:

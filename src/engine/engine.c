@@ -173,12 +173,13 @@ static enum fault make_worker(struct engine *e, uint32_t number)
     e->workers[number] = w;
     join_in(e, worker_actor(w), "worker", number, STAGE_THREADS);
     e->members[e->member_count - 1].is_worker = true;
-    static const struct receiver_door plain = {0};
     const struct generation *first = e->renewal.alive[0];
     const struct worker_generation *own = &first->workers[number];
     fault = worker_equip(w, &own->receiver, &own->deliverer, e->spool, queue_actor(e->queue));
-    for (uint32_t i = 0; i < first->source.listener_count && fault == FAULT_NONE; i++)
-        fault = receiver_listen(worker_receiver(w), first->source.listeners[i], &plain);
+    for (uint32_t i = 0; i < first->source.listener_count && fault == FAULT_NONE; i++) {
+        struct receiver_door door = generation_door(first, i);
+        fault = receiver_listen(worker_receiver(w), first->source.listeners[i], &door);
+    }
     return fault;
 }
 

@@ -110,14 +110,22 @@ static enum fault make_tls(struct worker_generation *w, const struct engine_opti
 {
     const struct generation_source *source = &w->whole->source;
     const struct settings *s = source->settings;
-    struct tls_certificate own = {.certificate = s->tls_certificate, .key = s->tls_key};
-    if (s->tls_certificate == NULL || o->ticket_keys == NULL)
+    if (s->certificates_count == 0 || o->ticket_keys == NULL)
         return FAULT_NONE;
-    if (source->find_file != NULL) {
-        own.certificate_text = source->find_file(source->context, own.certificate);
-        own.key_text = source->find_file(source->context, own.key);
+    struct tls_certificate *own = calloc(s->certificates_count, sizeof *own);
+    if (own == NULL)
+        return FAULT_NO_MEMORY;
+    for (uint32_t i = 0; i < s->certificates_count; i++) {
+        own[i].certificate = s->certificates[i]->certificate;
+        own[i].key = s->certificates[i]->key;
+        if (source->find_file == NULL)
+            continue;
+        own[i].certificate_text = source->find_file(source->context, own[i].certificate);
+        own[i].key_text = source->find_file(source->context, own[i].key);
     }
-    return tls_server_new(&own, 1, o->ticket_keys, why, &w->tls);
+    enum fault fault = tls_server_new(own, s->certificates_count, o->ticket_keys, why, &w->tls);
+    free(own);
+    return fault;
 }
 
 static enum fault make_worker(struct generation *g, uint32_t i, const struct engine_options *o,
@@ -154,6 +162,21 @@ enum fault generation_new(const struct engine_options *o, const struct generatio
     g->source.on_end = NULL;
     generation_free(g);
     return fault;
+}
+
+struct receiver_door generation_door(const struct generation *g, uint32_t index)
+{
+    const struct settings *s = g->source.settings;
+    struct receiver_door door = {.is_lmtp = false};
+    struct endpoint at;
+    if (index >= settings_listener_count(s))
+        return door;
+    const struct listen_settings *block = settings_listener(s, index, &at);
+    door.is_lmtp = block->kind == LISTEN_LMTP;
+    door.is_implicit = block->kind == LISTEN_SUBMISSIONS;
+    door.proxy_from = block->proxy_from;
+    door.proxy_from_count = block->proxy_from_count;
+    return door;
 }
 
 bool generation_is_unused(const struct generation *g)

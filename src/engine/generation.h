@@ -44,6 +44,8 @@ struct generation {
 must_use enum fault generation_new(const struct engine_options *options,
                                    const struct generation_source *source, uint32_t worker_count,
                                    struct buffer *why, struct generation **generation_out);
+/* What is special about the listening socket of this index of the source. */
+struct receiver_door generation_door(const struct generation *g, uint32_t index);
 /* Nobody but the engine goes by it. */
 bool generation_is_unused(const struct generation *g);
 void generation_free(struct generation *g);

@@ -113,8 +113,10 @@ static bool is_any(struct endpoint e)
 
 static void find_own(struct handed *h)
 {
-    for (uint32_t i = 0; i < h->settings->listeners_count && h->own_count < OWN_MAX; i++) {
-        struct endpoint e = h->settings->listeners[i];
+    uint32_t count = settings_listener_count(h->settings);
+    for (uint32_t i = 0; i < count && h->own_count < OWN_MAX; i++) {
+        struct endpoint e;
+        (void)settings_listener(h->settings, i, &e);
         e.port = 0;
         if (is_any(e))
             h->own_count +=
@@ -140,7 +142,7 @@ static struct handed *unpack(const struct engine_process *p, int bundle, const i
     if (h == NULL)
         return NULL;
     h->settings = rehearsal_settings(bundle, p->path, &h->map);
-    if (h->settings == NULL || count != h->settings->listeners_count ||
+    if (h->settings == NULL || count != settings_listener_count(h->settings) ||
         count > CONFIG_LISTENERS_MAX) {
         end_handed(h);
         return NULL;

@@ -143,33 +143,41 @@ static bool find_group(struct stage *s)
     return true;
 }
 
-static bool find_certificate_file(struct stage *s, const char *option, const char *path,
-                                  struct span *text_out)
+static bool fetch_certificate_file(struct stage *s, const char *option, const char *path)
 {
     struct bundle_file file = {.mode = 0};
     int error = fetch(s, path, &file);
-    if (error != 0)
-        return complain(s, option, path, strerror(error));
-    *text_out = file.text;
-    return true;
+    return error == 0 || complain(s, option, path, strerror(error));
 }
 
-static bool check_certificate(struct stage *s)
+static struct span bundled(const struct stage *s, const char *path)
+{
+    struct bundle_file file = {.text = {NULL, 0}};
+    (void)bundle_find(s->map, span_text(path), &file);
+    return file.text;
+}
+
+/* All files first, since each may move the bundle. */
+static bool fetch_certificates(struct stage *s)
+{
+    bool ok = true;
+    for (uint32_t i = 0; i < s->settings->certificates_count; i++) {
+        const struct tls_settings *t = s->settings->certificates[i];
+        ok = fetch_certificate_file(s, "certificate", t->certificate) && ok;
+        ok = fetch_certificate_file(s, "key", t->key) && ok;
+    }
+    return ok;
+}
+
+static bool check_certificate(struct stage *s, const struct tls_settings *t)
 {
     static const uint8_t ticket_keys[TLS_TICKET_KEY_BYTES];
-    struct tls_certificate own = {.certificate = s->settings->tls_certificate,
-                                  .key = s->settings->tls_key};
+    struct tls_certificate own = {.certificate = t->certificate,
+                                  .key = t->key,
+                                  .certificate_text = bundled(s, t->certificate),
+                                  .key_text = bundled(s, t->key)};
     struct tls_context *context = NULL;
     struct buffer why;
-    if (own.certificate == NULL)
-        return true;
-    /* Twice, since the second may move the bundle. */
-    bool is_there =
-        find_certificate_file(s, "certificate", own.certificate, &own.certificate_text) &&
-        find_certificate_file(s, "key", own.key, &own.key_text) &&
-        find_certificate_file(s, "certificate", own.certificate, &own.certificate_text);
-    if (!is_there)
-        return false;
     buffer_init(&why, 1024);
     bool ok = tls_server_new(&own, 1, ticket_keys, &why, &context) == FAULT_NONE;
     if (!ok)
@@ -177,6 +185,14 @@ static bool check_certificate(struct stage *s)
                              SPAN_PRINT(buffer_span(&why)));
     buffer_fini(&why);
     tls_context_free(context);
+    return ok;
+}
+
+static bool check_certificates(struct stage *s)
+{
+    bool ok = fetch_certificates(s);
+    for (uint32_t i = 0; ok && i < s->settings->certificates_count; i++)
+        ok = check_certificate(s, s->settings->certificates[i]);
     return ok;
 }
 
@@ -191,9 +207,9 @@ static bool check_tables(struct stage *s)
 
 static bool has_something_to_serve(struct stage *s)
 {
-    if (s->settings->listeners_count > 0)
+    if (settings_listener_count(s->settings) > 0)
         return true;
-    (void)!buffer_printf(&s->text, "%s has no 'listen smtp' block: there is nothing to serve\n",
+    (void)!buffer_printf(&s->text, "%s has no block 'listen': there is nothing to serve\n",
                          s->rehearsal->path);
     return false;
 }
@@ -210,9 +226,9 @@ static void tell_parent_what_to_open(struct stage *s)
     r->log_format = from->log_format;
     r->log_level = from->log_level;
     r->descriptors = from->sessions_max + DESCRIPTORS_REST;
-    r->listener_count = from->listeners_count;
-    for (uint32_t i = 0; i < from->listeners_count && i < CONFIG_LISTENERS_MAX; i++)
-        r->listeners[i] = from->listeners[i];
+    r->listener_count = settings_listener_count(from);
+    for (uint32_t i = 0; i < r->listener_count; i++)
+        (void)settings_listener(from, i, &r->listeners[i]);
 }
 
 /* The whole ------------------------------------------------------------------------------------ */
@@ -273,7 +289,7 @@ static void judge(struct stage *s)
     bool ok = has_something_to_serve(s);
     ok = find_user(s) && ok;
     ok = find_group(s) && ok;
-    ok = check_certificate(s) && ok;
+    ok = check_certificates(s) && ok;
     ok = check_tables(s) && ok;
     if (!ok)
         return;

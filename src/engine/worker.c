@@ -25,15 +25,16 @@ static void on_stop(struct worker *w, struct letter *letter)
 }
 
 /* The new sockets are those of before under other descriptors, but for what has changed. */
-static enum fault renew_listeners(struct worker *w, const struct generation_source *source)
+static enum fault renew_listeners(struct worker *w, const struct generation *g)
 {
-    static const struct receiver_door plain = {0};
     enum fault fault = FAULT_NONE;
     if (w->is_stopping)
         return FAULT_STOPPING;
     receiver_renew_listeners(w->receiver);
-    for (uint32_t i = 0; i < source->listener_count && fault == FAULT_NONE; i++)
-        fault = receiver_listen(w->receiver, source->listeners[i], &plain);
+    for (uint32_t i = 0; i < g->source.listener_count && fault == FAULT_NONE; i++) {
+        struct receiver_door door = generation_door(g, i);
+        fault = receiver_listen(w->receiver, g->source.listeners[i], &door);
+    }
     receiver_close_listeners(w->receiver, fault != FAULT_NONE);
     return fault;
 }
@@ -47,7 +48,7 @@ static void on_renew(struct worker *w, struct worker_renewal *renewal)
     } else {
         receiver_use(w->receiver, &g->receiver);
         deliverer_use(w->deliverer, &g->deliverer);
-        renewal->fault = renew_listeners(w, &g->whole->source);
+        renewal->fault = renew_listeners(w, g->whole);
     }
     letter_answer(w->actor, &renewal->letter);
 }

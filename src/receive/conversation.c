@@ -619,6 +619,8 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
     r->conversation_count++;
     receiver_count(&r->counts.sessions, 1);
     receiver_count(&r->counts.sessions_open, 1);
+    if (door->is_lmtp)
+        session_speak_lmtp(c->session);
     if (c->settings->tls != NULL)
         session_offer_tls(c->session);
     if (set_timer(c) && !is_proxy)

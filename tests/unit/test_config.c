@@ -66,9 +66,12 @@ static void reads_every_option(void **state)
     assert_string_equal(s->user, "mail");
     assert_string_equal(s->log_file, "/var/log/postrider.log");
     assert_int_equal(s->workers, 4);
-    assert_int_equal(s->listeners_count, 4);
-    expect_span(endpoint_format(s->listeners[1], shown), SPAN("[::]:25"));
-    expect_span(endpoint_format(s->listeners[3], shown), SPAN("[2001:db8::1]:25"));
+    assert_int_equal(settings_listener_count(s), 4);
+    struct endpoint at;
+    assert_int_equal(settings_listener(s, 1, &at)->kind, LISTEN_SMTP);
+    expect_span(endpoint_format(at, shown), SPAN("[::]:25"));
+    assert_int_equal(settings_listener(s, 3, &at)->kind, LISTEN_SMTP);
+    expect_span(endpoint_format(at, shown), SPAN("[2001:db8::1]:25"));
     assert_int_equal(s->relay_from_count, 3);
     assert_int_equal(s->relay_from[1].prefix_bits, 128);
     assert_int_equal(s->relay_from[2].prefix_bits, 32);
@@ -122,6 +125,50 @@ static void reads_the_configurations_of_the_tests(void **state)
     expect_span(s->relay_to[0].hop.host, SPAN("127.0.0.1"));
     assert_int_equal(s->dns_server.port, 5353);
     settings_release(s);
+}
+
+static void listens_in_several_ways(void **state)
+{
+    (void)state;
+    struct settings *s = good(SPAN("hostname mx.test\n"
+                                   "listen smtp { bind 0.0.0.0:25 [::]:25 }\n"
+                                   "listen submissions { bind 0.0.0.0:465 }\n"
+                                   "listen lmtp { bind 127.0.0.1:24 proxy-from 10.0.0.0/8 }\n"
+                                   "listen submission { bind 0.0.0.0:587 }\n"
+                                   "tls { certificate /c key /k }\n"
+                                   "tls { certificate /c2 key /k2 }\n"));
+    static const enum listen_kind kinds[] = {LISTEN_SMTP, LISTEN_SMTP, LISTEN_SUBMISSIONS,
+                                             LISTEN_LMTP, LISTEN_SUBMISSION};
+    static const uint16_t ports[] = {25, 25, 465, 24, 587};
+    struct endpoint at;
+    assert_int_equal(settings_listener_count(s), ROWS(kinds));
+    for (uint32_t i = 0; i < ROWS(kinds); i++) {
+        const struct listen_settings *block = settings_listener(s, i, &at);
+        assert_int_equal(block->kind, kinds[i]);
+        assert_int_equal(at.port, ports[i]);
+        assert_int_equal(block->proxy_from_count, kinds[i] == LISTEN_LMTP ? 1 : 0);
+    }
+    assert_int_equal(s->certificates_count, 2);
+    assert_string_equal(s->certificates[0]->certificate, "/c");
+    assert_string_equal(s->certificates[1]->key, "/k2");
+    settings_release(s);
+}
+
+static void listens_at_so_many_addresses(void **state)
+{
+    (void)state;
+    struct buffer text;
+    buffer_init(&text, TEXT_MAX);
+    buffer_put_text(&text, "hostname mx.test\n");
+    for (unsigned i = 0; i < CONFIG_LISTENERS_MAX; i++)
+        assert_true(buffer_printf(&text, "listen smtp { bind 127.0.0.1:%u }\n", 1000 + i));
+    settings_release(good(buffer_span(&text)));
+    buffer_put_text(&text, "listen smtp { bind 127.0.0.1:99 }\n");
+    expect_errors(buffer_span(&text),
+                  "f:66:20: '127.0.0.1:99': there are 64 addresses in the blocks before already\n"
+                  "    listen smtp { bind 127.0.0.1:99 }\n"
+                  "                       ^\n");
+    buffer_fini(&text);
 }
 
 static void shows_where_and_why(void **state)
@@ -186,11 +233,12 @@ static const struct bad bads[] = {
     {"workers -1", "f:2:9: '-1': expected a number"},
     {"workers 1K", "f:2:9: '1K': expected a number"},
     {"workers 99999999999999999999999", "f:2:9: '99999999999999999999999': expected a number"},
-    {"listen", "f:2:7: expected 'smtp' after 'listen'"},
+    {"listen", "f:2:7: expected smtp, submission, submissions or lmtp after 'listen'"},
     {"listen smtp", "f:2:12: expected '{'"},
     {"listen smtp\n{ bind 1.2.3.4:5 }", "f:2:12: expected '{'"},
-    {"listen lmtp { bind 1.2.3.4:25 }", "f:2:8: expected 'smtp'"},
-    {"listen { bind 1.2.3.4:25 }", "f:2:8: expected 'smtp'"},
+    {"listen pop3 { bind 1.2.3.4:25 }",
+     "f:2:8: 'pop3': expected smtp, submission, submissions or lmtp"},
+    {"listen { bind 1.2.3.4:25 }", "f:2:8: expected smtp, submission"},
     {"listen smtp { }", "f:2:1: 'listen' needs 'bind'"},
     {"listen smtp { bind }", "f:2:15: 'bind' needs a value"},
     {"listen smtp { bind 127.0.0.1:99999 }", "f:2:20: '127.0.0.1:99999': expected"},
@@ -201,6 +249,14 @@ static const struct bad bads[] = {
     {"listen smtp { bind localhost:25 }", "f:2:20: 'localhost:25': expected"},
     {"listen smtp { bind [::ffff:1.2.3.4]:25 }", "f:2:20: '[::ffff:1.2.3.4]:25': write it as"},
     {"listen smtp { bind 1.2.3.4:5 1.2.3.4:5 }", "f:2:30: '1.2.3.4:5': this is bound already"},
+    {"listen smtp { bind 1.2.3.4:5 }\nlisten lmtp { bind 1.2.3.4:5 }",
+     "f:3:20: '1.2.3.4:5': this is bound already"},
+    {"listen smtp smtp { bind 1.2.3.4:5 }", "f:2:13: expected '{' after 'listen' on its line"},
+    {"listen smtp { bind 1.2.3.4:5 proxy-from 0.0.0.0/0 }",
+     "f:2:41: '0.0.0.0/0': a range of all addresses would let everybody in"},
+    {"listen submissions { bind 1.2.3.4:5 }",
+     "f:2:1: 'listen submissions' needs a certificate: a block 'tls'"},
+    {"tls { certificate /c key /k }\ntls { certificate /d }", "f:3:1: 'tls' needs 'key'"},
     {"listen smtp { bind 127.0.0.1:25", "f:2:13: the block is not closed"},
     {"listen smtp {bind 127.0.0.1:25 }", "f:2:13: a brace needs blanks around it"},
     {"listen smtp { bind 127.0.0.1:25}", "f:2:20: a brace needs blanks around it"},
@@ -613,9 +669,9 @@ static void says_what_has_changed(void **state)
     expect_span(buffer_span(&out),
                 SPAN("hostname has changed\n"
                      "spool has changed; warning: only another start brings it in force\n"
-                     "listen bind has changed\n"
                      "limits errors has changed\n"
-                     "disk reserve has changed; warning: only another start brings it in force\n"));
+                     "disk reserve has changed; warning: only another start brings it in force\n"
+                     "listen has changed\n"));
     struct buffer small;
     for (size_t max = 0; max < out.len; max++) {
         buffer_init(&small, max);
@@ -702,6 +758,8 @@ int main(void)
         cmocka_unit_test(accepts),
         cmocka_unit_test(reads_the_configurations_of_the_tests),
         cmocka_unit_test(reads_domains),
+        cmocka_unit_test(listens_in_several_ways),
+        cmocka_unit_test(listens_at_so_many_addresses),
         cmocka_unit_test(shows_where_and_why),
         cmocka_unit_test(refuses),
         cmocka_unit_test(one_mistake_is_one_error),

@@ -25,7 +25,7 @@ static void defaults_are_safe(void **state)
     assert_string_equal(s->hostname, "mx.test");
     assert_string_equal(s->spool, "/var/spool/postrider");
     assert_string_equal(s->control, "/run/postrider/control");
-    assert_int_equal(s->listeners_count, 0);
+    assert_int_equal(s->listen_count, 0);
     assert_int_equal(s->relay_from_count, 0);
     assert_false(settings_may_relay(s, ip("127.0.0.1")));
     assert_int_equal(s->relay_to_count, 0);
