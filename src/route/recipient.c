@@ -296,6 +296,23 @@ static const struct domain_settings *home_of_postmaster(const struct settings *s
     return d == NULL && s->domains_count > 0 ? s->domains[0] : d;
 }
 
+/* No domain is ours: he is who the settings say, or of whom we relay for. Else his mail is held. */
+static enum fault resolve_postmaster(const struct settings *s, struct arena *arena,
+                                     struct recipient_result *result_out)
+{
+    struct span *path = arena_alloc(arena, sizeof *path);
+    if (path == NULL)
+        return FAULT_NO_MEMORY;
+    if (s->postmaster != NULL)
+        *path = span_text(s->postmaster);
+    else if (s->relay_to_count > 0)
+        *path = arena_printf(arena, "postmaster@%s", s->hostname);
+    else
+        return FAULT_NONE;
+    *result_out = (struct recipient_result){path, 1};
+    return path->data == NULL ? FAULT_NO_MEMORY : FAULT_NONE;
+}
+
 enum fault recipient_resolve(const struct settings *settings, const struct address *address,
                              const struct recipient_client *client, struct arena *arena,
                              struct recipient_result *result_out)
@@ -307,7 +324,7 @@ enum fault recipient_resolve(const struct settings *settings, const struct addre
     if (a.domain.len == 0) {
         d = home_of_postmaster(settings);
         if (d == NULL)
-            return FAULT_NONE;
+            return resolve_postmaster(settings, arena, result_out);
         a.domain = span_text(d->name);
     }
     if (d == NULL)

@@ -214,6 +214,14 @@ static void postmaster_is_always_there(void **state)
     s = table_files_settings("hostname mx.test\n", tables);
     expect_rows(s, homeless, ROWS(homeless), false);
     settings_release(s);
+    static const struct row relayed[] = {{"postmaster", FAULT_NONE, "postmaster@mx.test"}};
+    s = table_files_settings("hostname mx.test\nrelay { to smtp:a }\n", tables);
+    expect_rows(s, relayed, ROWS(relayed), false);
+    settings_release(s);
+    static const struct row elsewhere[] = {{"Postmaster", FAULT_NONE, "ops@else.example"}};
+    s = table_files_settings("hostname mx.test\npostmaster ops@else.example\n", tables);
+    expect_rows(s, elsewhere, ROWS(elsewhere), false);
+    settings_release(s);
 }
 
 /* A chain of aliases from a1 to a{count}, which is a user; by domain, so that the table takes it.
