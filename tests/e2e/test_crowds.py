@@ -91,3 +91,17 @@ def test_a_client_may_come_so_often(start):
     assert 40 <= answers.count(b"220") <= 110
     assert b"421" in answers
     assert "too many connections from your address in a minute" in server.log()
+
+
+def test_a_client_has_so_many_messages(start):
+    server = start("messages-per-minute 8 }\ndomain ours.test { deliver discard")
+    with smtplib.SMTP("127.0.0.1", server.port, timeout=10) as client:
+        for sent in range(9):
+            try:
+                client.sendmail("a@b.test", ["c@ours.test"], b"Subject: x\r\n\r\nx\r\n")
+            except (smtplib.SMTPSenderRefused, smtplib.SMTPResponseException) as refused:
+                assert refused.smtp_code == 450 and refused.smtp_error.startswith(b"4.7.0 ")
+                break
+    # Each worker has its share of the limit.
+    assert 1 <= sent <= 8
+    assert "too many messages from your address in a minute" in server.log()
