@@ -275,7 +275,7 @@ static bool become_user(const struct engine_process *p)
 {
     const char *wrong = NULL;
     if (p->uid != 0)
-        wrong = privilege_drop(p->uid, p->gid);
+        wrong = privilege_drop(p->uid, p->gid, p->groups, p->group_count);
     else if (!privilege_gain_none())
         wrong = "cannot give up gaining privileges";
     if (wrong != NULL)

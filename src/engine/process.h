@@ -14,10 +14,12 @@
 #include "os/log_file.h"
 
 struct engine_process {
-    const char *path;  /* of the configuration */
-    int bundle;        /* in which it lies (config/bundle.h) */
-    const char *spool; /* that of the start, whatever it says */
-    uint32_t uid, gid; /* whom to become; uid 0: nobody else */
+    const char *path;       /* of the configuration */
+    int bundle;             /* in which it lies (config/bundle.h) */
+    const char *spool;      /* that of the start, whatever it says */
+    uint32_t uid, gid;      /* whom to become; uid 0: nobody else */
+    const uint32_t *groups; /* its others */
+    uint32_t group_count;
     bool has_control_group;
     uint32_t control_gid;
     const int *listeners; /* bound and listening, in the order of the configuration */

@@ -14,7 +14,6 @@
 
 #include "config/bundle.h"
 #include "ipc/handover.h"
-#include "os/privilege.h"
 #include "tls/context.h"
 
 #define NOBODY           65534
@@ -113,6 +112,20 @@ static bool complain(struct stage *s, const char *option, const char *name, cons
     return false;
 }
 
+/* Such as the one that may read the drop folder's files (docs/DROP.md). */
+static bool find_groups(struct stage *s)
+{
+    struct rehearsal_result *r = &s->result;
+    gid_t all[PRIVILEGE_GROUPS_MAX + 1];
+    int count = PRIVILEGE_GROUPS_MAX + 1;
+    if (getgrouplist(s->settings->user, r->gid, all, &count) < 0)
+        return complain(s, "user", s->settings->user, "it is in too many groups");
+    for (int i = 0; i < count && r->group_count < PRIVILEGE_GROUPS_MAX; i++)
+        if (all[i] != r->gid)
+            r->groups[r->group_count++] = all[i];
+    return true;
+}
+
 static bool find_user(struct stage *s)
 {
     struct rehearsal_result *r = &s->result;
@@ -127,7 +140,7 @@ static bool find_user(struct stage *s)
                         "there is no such user; 'useradd --system' makes one");
     r->uid = user->pw_uid;
     r->gid = user->pw_gid;
-    return true;
+    return find_groups(s);
 }
 
 static bool find_group(struct stage *s)
@@ -304,7 +317,7 @@ int rehearsal_process(const struct rehearsal *r)
     struct rlimit none = {0, 0};
     struct stage s = {.rehearsal = r};
     (void)setrlimit(RLIMIT_CORE, &none); /* it holds keys */
-    const char *wrong = r->is_root ? privilege_drop(NOBODY, NOBODY) : NULL;
+    const char *wrong = r->is_root ? privilege_drop(NOBODY, NOBODY, NULL, 0) : NULL;
     if (wrong != NULL) {
         fprintf(stderr, "postrider: %s: %s\n", wrong, strerror(errno));
         return EX_OSERR;

@@ -11,6 +11,7 @@
 
 #include "base/log.h"
 #include "config/config.h"
+#include "os/privilege.h"
 
 #define REHEARSAL_WAIT_MS     30000
 #define REHEARSAL_ACCOUNT_MAX 33
@@ -22,7 +23,9 @@
 struct rehearsal_result {
     bool is_good; /* else there is only text */
     bool has_control_group, has_log_file;
-    uint32_t uid, gid, control_gid; /* of the server's user, as root would start it */
+    uint32_t uid, gid, control_gid;        /* of the server's user, as root would start it */
+    uint32_t groups[PRIVILEGE_GROUPS_MAX]; /* its others, as the system has them */
+    uint32_t group_count;
     char user[REHEARSAL_ACCOUNT_MAX];
     char spool[REHEARSAL_SPOOL_MAX];
     char control[REHEARSAL_CONTROL_MAX];

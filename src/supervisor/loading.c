@@ -43,8 +43,8 @@ static bool is_sound(struct rehearsal_result *r)
 {
     r->user[sizeof r->user - 1] = r->spool[sizeof r->spool - 1] = '\0';
     r->control[sizeof r->control - 1] = r->log_file[sizeof r->log_file - 1] = '\0';
-    return r->is_good && r->listener_count <= CONFIG_LISTENERS_MAX && r->spool[0] == '/' &&
-           r->control[0] == '/';
+    return r->is_good && r->listener_count <= CONFIG_LISTENERS_MAX &&
+           r->group_count <= PRIVILEGE_GROUPS_MAX && r->spool[0] == '/' && r->control[0] == '/';
 }
 
 static bool rehearse(struct rehearsal *r, struct rehearsal_result *result_out, struct buffer *text)

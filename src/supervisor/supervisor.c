@@ -53,6 +53,8 @@ static int run_engine(void *context, int heart, pid_t parent)
         .spool = s->start.spool,
         .uid = s->is_root ? s->start.uid : 0,
         .gid = s->start.gid,
+        .groups = s->start.groups,
+        .group_count = s->start.group_count,
         .has_control_group = s->start.has_control_group,
         .control_gid = s->start.control_gid,
         .listeners = s->doors.listeners,

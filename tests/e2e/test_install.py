@@ -12,7 +12,7 @@ from harness.process import BUILD, TOP
 from harness.server import BINARY
 
 FILES = {
-    "prefix": ["sbin/postrider", "lib/systemd/system/postrider.service", "lib/sysusers.d/postrider.conf",
+    "prefix": ["sbin/postrider", "sbin/postrider-drop", "lib/systemd/system/postrider.service", "lib/sysusers.d/postrider.conf",
                "lib/tmpfiles.d/postrider.conf", "share/doc/postrider/postrider.conf.sample",
                "share/man/man5/postrider.conf.5", "share/man/man8/postrider.8"],
     "sysconfdir": ["logrotate.d/postrider", "postrider/postrider.conf"],
@@ -121,4 +121,5 @@ def test_users_and_folders(place, tmp_path):
             subprocess.run(["systemd-tmpfiles", "--create", f"--root={tmp_path}",
                             prefix / "lib/tmpfiles.d/postrider.conf"], check=True, capture_output=True)
             assert (tmp_path / "var/spool/postrider").stat().st_mode & 0o777 == 0o700
+            assert (tmp_path / "var/spool/postrider-drop").stat().st_mode & 0o777 == 0o730
     assert (TOP / "packaging/sysusers.conf").exists()

@@ -39,7 +39,7 @@ static bool has_capabilities(void)
     return false;
 }
 
-static bool is_only(uint32_t uid, uint32_t gid)
+static bool is_only(uint32_t uid, uint32_t gid, size_t group_count)
 {
     uid_t u[3];
     gid_t g[3];
@@ -48,16 +48,16 @@ static bool is_only(uint32_t uid, uint32_t gid)
     for (int i = 0; i < 3; i++)
         if (u[i] != uid || g[i] != gid)
             return false;
-    return getgroups(0, NULL) == 0;
+    return getgroups(0, NULL) == (int)group_count;
 }
 
-const char *privilege_drop(uint32_t uid, uint32_t gid)
+const char *privilege_drop(uint32_t uid, uint32_t gid, const uint32_t *groups, size_t group_count)
 {
-    check(uid != 0);
+    check(uid != 0 && group_count <= PRIVILEGE_GROUPS_MAX);
     (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
     if (!forget_capabilities())
         return "cannot give up capabilities";
-    if (setgroups(0, NULL) != 0)
+    if (setgroups(group_count, groups) != 0)
         return "cannot leave its groups";
     if (setresgid(gid, gid, gid) != 0)
         return "cannot take its group";
@@ -66,7 +66,7 @@ const char *privilege_drop(uint32_t uid, uint32_t gid)
     if (!privilege_gain_none())
         return "cannot give up gaining privileges";
     errno = EPERM;
-    if (!is_only(uid, gid) || setuid(0) == 0 || setgid(0) == 0 || has_capabilities())
+    if (!is_only(uid, gid, group_count) || setuid(0) == 0 || setgid(0) == 0 || has_capabilities())
         return "still has privileges";
     return NULL;
 }
