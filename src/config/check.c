@@ -37,3 +37,22 @@ void check_settings(const struct settings *s, const struct parser *p, struct rep
                      "'size' has no room for %llu segments: the reserve and %d to work with",
                      (unsigned long long)segments, SEGMENTS_WORK);
 }
+
+static void check_domain(const struct domain_settings *d, struct place place, struct report *report)
+{
+    if (d->deliver_count == 0 && d->users_file != NULL)
+        report_error(report, place, "'domain %s' has 'users', but no 'deliver' for their mail",
+                     d->name);
+    if (d->deliver_count > 0 && d->deliver[0].kind == DELIVERY_MAILDIR && d->users_file == NULL)
+        report_error(
+            report, place,
+            "'domain %s' needs 'users': without, strangers could make Maildirs of any name",
+            d->name);
+}
+
+void check_block(const struct settings *s, enum block_id id, struct place place,
+                 struct report *report)
+{
+    if (id == BLOCK_DOMAIN)
+        check_domain(s->domains[s->domains_count - 1], place, report);
+}

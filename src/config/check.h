@@ -10,5 +10,8 @@
 
 /* Reports what does not agree, at the one of the options that stands in the file. */
 void check_settings(const struct settings *s, const struct parser *p, struct report *report);
+/* The same within the last block of this kind, whose name stands at `place`. */
+void check_block(const struct settings *s, enum block_id id, struct place place,
+                 struct report *report);
 
 #endif

@@ -4,9 +4,11 @@
 #include "config/parser.h"
 
 #include "base/check.h"
+#include "config/check.h"
 #include "config/value.h"
 
-#define WHY_MAX 400
+#define WHY_MAX          400
+#define NAMES_MEMORY_MAX (8u * 1024 * 1024)
 
 /* Tokens */
 
@@ -189,25 +191,34 @@ static void parse_option(struct parser *p, enum option_id id)
 
 /* Blocks */
 
-/* Another block of the kind has the same argument. */
-static bool is_taken(const struct parser *p, enum option_id id)
+static struct span key_of(const void *named)
 {
-    enum block_id block = schema_option(id)->block;
-    uint32_t count = value_record_count(p->settings, block);
-    struct buffer own, other;
-    bool taken = false;
-    buffer_init(&own, CONFIG_WORD_BYTES_MAX);
-    buffer_init(&other, CONFIG_WORD_BYTES_MAX);
-    bool fits = value_put(value_record(p->settings, block, count - 1), id, 0, &own);
-    for (uint32_t i = 0; fits && !taken && i + 1 < count; i++) {
-        const void *record = value_record(p->settings, block, i);
-        buffer_reset(&other);
-        taken = value_count(record, id) > 0 && value_put(record, id, 0, &other) &&
-                span_equal(buffer_span(&own), buffer_span(&other));
+    return ((const struct named_block *)named)->key;
+}
+
+/* Another block of the kind must not have the same argument. */
+static void note_name(struct parser *p, enum option_id id, struct place place)
+{
+    const struct block *b = schema_block(schema_option(id)->block);
+    uint32_t count = value_record_count(p->settings, schema_option(id)->block);
+    const void *record = value_record(p->settings, schema_option(id)->block, count - 1);
+    struct buffer key;
+    buffer_init(&key, CONFIG_WORD_BYTES_MAX);
+    struct named_block *named = arena_alloc(&p->memory, sizeof *named);
+    bool fits =
+        named != NULL && buffer_printf(&key, "%s ", b->name) && value_put(record, id, 0, &key);
+    struct named_block *other = fits ? map_get(&p->names, buffer_span(&key)) : NULL;
+    if (other != NULL) {
+        struct span shown = report_word(buffer_span(&key));
+        report_error(p->report, place, "there is another '%.*s', in line %u", SPAN_PRINT(shown),
+                     other->line);
+    } else if (fits) {
+        *named = (struct named_block){arena_copy(&p->memory, buffer_span(&key)), place.line};
+        fits = named->key.data != NULL && map_put(&p->names, named);
     }
-    buffer_fini(&own);
-    buffer_fini(&other);
-    return taken;
+    if (!fits)
+        p->fault = FAULT_NO_MEMORY;
+    buffer_fini(&key);
 }
 
 /* The word that is the value of an option. */
@@ -222,12 +233,10 @@ static bool take_argument(struct parser *p, enum option_id id)
         return false;
     }
     uint32_t errors = p->report->errors;
-    struct span shown = report_word(p->token.text);
     p->values[id] = 0;
     (void)take_value(p, id);
-    if (errors == p->report->errors && p->fault == FAULT_NONE && o->need == OPTION_UNIQUE &&
-        is_taken(p, id))
-        report_error(p->report, place, "there is another '%s %.*s'", name, SPAN_PRINT(shown));
+    if (errors == p->report->errors && p->fault == FAULT_NONE && o->need == OPTION_UNIQUE)
+        note_name(p, id, place);
     advance(p);
     return errors == p->report->errors;
 }
@@ -329,6 +338,7 @@ static bool parse_block(struct parser *p, enum block_id id)
         return false;
     }
     struct place open = p->token.place;
+    uint32_t errors = p->report->errors;
     p->block_damaged = false;
     advance(p);
     while (p->token.kind != TOKEN_CLOSE) {
@@ -340,6 +350,8 @@ static bool parse_block(struct parser *p, enum block_id id)
         parse_in_block(p, id);
     }
     require_in_block(p, id, place, before);
+    if (errors == p->report->errors && p->fault == FAULT_NONE)
+        check_block(p->settings, id, place, p->report);
     advance(p);
     return true;
 }
@@ -388,6 +400,8 @@ enum fault parser_run(struct parser *p, struct span text, struct report *report,
                       struct settings *settings)
 {
     *p = (struct parser){.report = report, .settings = settings};
+    arena_init(&p->memory, NAMES_MEMORY_MAX);
+    map_init(&p->names, key_of, 0);
     lexer_init(&p->lexer, text);
     p->token.kind = TOKEN_NEWLINE; /* what comes is the first of its line */
     advance(p);
@@ -400,5 +414,7 @@ enum fault parser_run(struct parser *p, struct span text, struct report *report,
             report_error(report, p->token.place, "'%s' is missing: expected %s", o->name,
                          value_expected(o->type));
     }
+    map_fini(&p->names);
+    arena_fini(&p->memory);
     return p->fault;
 }

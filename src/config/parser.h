@@ -16,9 +16,16 @@
 #ifndef CONFIG_PARSER_H
 #define CONFIG_PARSER_H
 
+#include "base/map.h"
 #include "config/lexer.h"
 #include "config/report.h"
 #include "config/schema.h"
+
+/* A block whose argument no other of its kind may have. */
+struct named_block {
+    struct span key; /* "domain example.org" */
+    uint32_t line;
+};
 
 struct parser {
     struct lexer lexer;
@@ -34,6 +41,8 @@ struct parser {
     uint32_t values[OPTION_COUNT];      /* how many it has so far */
     bool excused[OPTION_COUNT];         /* a misspelled one was reported in its place */
     struct place blocks[BLOCK_COUNT];
+    struct map names; /* of struct named_block */
+    struct arena memory;
 };
 
 /* Reads all of `text` into `settings`; errors go to `report`. NO_MEMORY, else NONE. */

@@ -370,7 +370,7 @@ static void what_is_configured(void **state)
     struct settings *s = configured(
         "hostname us.test\nrelay { to smtp:mx1.test smtp:mx2.test:587 tls may }\n"
         "deliver { tls never }\n"
-        "domain mail.test { deliver maildir:/m/{user} }\n"
+        "domain mail.test { users file:/u  deliver maildir:/m/{user} }\n"
         "domain store.test { deliver lmtp:/run/lmtp }\n"
         "domain relayed.test { deliver smtp:mx2.test:26 smtp:gone.test smtp:10.0.0.1 tls must }\n"
         "domain stores.test { deliver lmtp:MX1.test:24 lmtp:[2001:db8::25]:24 }\n"
