@@ -1,4 +1,5 @@
-"""Mail servers of others that take what postrider delivers: Postfix, Exim, Dovecot and smtp-sink.
+"""Mail servers of others that take what postrider delivers: Postfix, Exim, OpenSMTPD, chasquid,
+aiosmtpd, Dovecot and smtp-sink.
 
 Unpacked from Debian's packages (scripts/peers.py). Postfix and Exim insist on root, and their
 children give it up: their folders lie in /tmp and are open to read.
@@ -283,6 +284,100 @@ service stats {{
                    lambda: f"{count} messages for {user}, there are {len(self.inbox(user))}\n"
                            f"{self.log()}")
         return self.inbox(user)
+
+
+class OpenSmtpd(Receiver):
+    """Keeps all mail of `domain` in one Maildir. Offers DSN, but no PIPELINING."""
+
+    def __init__(self, host, port, domain):
+        super().__init__(host, port)
+        self.domain = domain
+
+    def start(self):
+        root = peers.extract("opensmtpd")
+        os.chown(self.mail, pwd.getpwnam("nobody").pw_uid, -1)
+        etc = self.folder / "etc"
+        etc.mkdir()
+        (etc / "smtpd.conf").write_text(f"""
+table all {{ "@" = "nobody" }}
+listen on {self.host} port {self.port}
+action "keep" maildir "{self.mail}/all" virtual <all>
+match from any for domain "{self.domain}" action "keep"
+""")
+        home = "/var/lib/opensmtpd/empty"
+        for name, line in (("passwd", f"opensmtp{{0}}:x:{{1}}:{{1}}::{home}:/usr/sbin/nologin\n"),
+                           ("group", "opensmtp{0}:x:{1}:\n")):
+            (etc / name).write_text(pathlib.Path(f"/etc/{name}").read_text()
+                                    + line.format("d", 951) + line.format("q", 952))
+        # Its paths and users are built in: see Dovecot.
+        script = (f"mount -t overlay overlay -o lowerdir={root}/usr:/usr /usr && "
+                  f"mount -t overlay overlay -o lowerdir={etc}:/etc /etc && "
+                  "mount -t tmpfs none /var/spool && mkdir -m 711 /var/spool/smtpd && "
+                  "mount -t tmpfs none /run && mount -t tmpfs none /var/lib && "
+                  f"mkdir -p {home} && chmod 755 /var/lib/opensmtpd {home} && "
+                  f"LD_LIBRARY_PATH={peers.environment(root)['LD_LIBRARY_PATH']} "
+                  "exec smtpd -d -f /etc/smtpd.conf")
+        return self.run("smtpd", ["unshare", "--mount", "sh", "-c", script], None)
+
+
+class Chasquid(Receiver):
+    """Keeps mail of `user` at `domain`, a file each. Offers SMTPUTF8, and TLS with the certificate
+    whose files are fullchain.pem and privkey.pem of `certificates`."""
+
+    def __init__(self, host, port, domain, user, certificates):
+        super().__init__(host, port)
+        self.domain, self.user, self.certificates = domain, user, certificates
+
+    def start(self):
+        root = peers.extract("chasquid")
+        config = self.folder / "config"
+        shutil.copytree(self.certificates, config / "certs" / f"mx.{self.domain}")
+        (config / "domains" / self.domain).mkdir(parents=True)
+        script = self.folder / "keep"
+        script.write_text(f"#!/bin/sh\nexec cat >{self.mail}/$(date +%s%N).$$\n")
+        script.chmod(0o755)
+        (config / "domains" / self.domain / "aliases").write_text(f"{self.user}: | {script}\n")
+        (config / "chasquid.conf").write_text(f"""
+hostname: "mx.{self.domain}"
+smtp_address: "{self.host}:{self.port}"
+submission_address: "{self.host}:0"
+submission_over_tls_address: "{self.host}:0"
+data_dir: "{self.folder}/data"
+mail_log_path: "<stderr>"
+""")
+        program = next(root.glob("usr/**/bin/chasquid"))
+        return self.run("chasquid", [program, "-config_dir", config, "-logtime=false"], None)
+
+
+AIOSMTPD = """
+import pathlib, sys, time
+from aiosmtpd.controller import Controller
+folder = pathlib.Path(sys.argv[3])
+class Keep:
+    async def handle_DATA(self, server, session, envelope):
+        said = [envelope.mail_from, *envelope.rcpt_tos, *map(str, envelope.mail_options)]
+        path = folder / str(time.time_ns())
+        path.write_bytes("\\n".join(said).encode() + b"\\n\\n" + envelope.original_content)
+        return "250 2.0.0 kept"
+Controller(Keep(), hostname=sys.argv[1], port=int(sys.argv[2]), enable_SMTPUTF8=sys.argv[4] == "utf8",
+           decode_data=False, data_size_limit=50_000_000).start()
+while True:
+    time.sleep(100)
+"""
+
+
+class Aiosmtpd(Receiver):
+    """Keeps each message behind what MAIL and RCPT said. Offers SMTPUTF8 when told so."""
+
+    def __init__(self, host, port, utf8):
+        super().__init__(host, port)
+        self.utf8 = utf8
+
+    def start(self):
+        root = peers.extract("python3-aiosmtpd")
+        environment = {**os.environ, "PYTHONPATH": str(root / "usr/lib/python3/dist-packages")}
+        return self.run("aiosmtpd", ["/usr/bin/python3", "-c", AIOSMTPD, self.host, self.port,
+                                     self.mail, "utf8" if self.utf8 else "ascii"], environment)
 
 
 class SmtpSink(Receiver):
