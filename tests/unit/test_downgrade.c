@@ -166,7 +166,8 @@ static void refuses(void **state)
         MULTI("multipart/signed", "Content-Type: message/rfc822\r\n\r\nX: y\r\n\r\n\xe4"),
         MULTI("multipart/mixed", "Subject: \xe4\r\n\r\nx"),
         MULTI("multipart/mixed", "\r\nx\r\n--b--\r\n\xe4"),
-        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\xe4\r\n--b\r\n\r\nx\r\n",
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\xe4\r\n"
+        "--b\r\n\r\nx\r\n",
         MULTI("multipart/mixed", "Content-Transfer-Encoding: base64\r\n\r\n\xe4"),
         MULTI("multipart/mixed", "Content-Transfer-Encoding: quoted-printable\r\n\r\n\xe4"),
         MULTI("multipart/mixed", "Content-Transfer-Encoding: x-uuencode\r\n\r\n\xe4"),
