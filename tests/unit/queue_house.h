@@ -95,8 +95,9 @@ struct house {
     char last_question[256];
     uint32_t with_mail; /* deliveries that had their mail */
     bool is_stopped;
-    char first_to[64][64];           /* the first recipients of the first deliveries, in order */
-    uint32_t answered;               /* letters of the client that came back */
+    char first_to[64][64]; /* the first recipients of the first deliveries, in order */
+    uint32_t answered;     /* letters of the client that came back */
+    enum route_transport transport;
     uint8_t notify;                  /* of all recipients that are accepted from now on */
     uint32_t told[DSN_EXPANDED + 1]; /* recipients told of, by action */
 };
@@ -298,6 +299,8 @@ static inline void resolver_on_letter(void *self, struct letter *letter)
         host.name = SPAN("mx.moved.test");
     if (r->fault == FAULT_NONE) {
         r->route = route_new(&host, 1);
+        if (r->route != NULL)
+            r->route->transport = h->transport;
         assert_non_null(r->route);
     }
     (void)answer_in(h, h->resolver, letter, h->resolve_us);

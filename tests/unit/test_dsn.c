@@ -216,6 +216,8 @@ static void is_not_broken_by_hostile_values(void **state)
                                      &d.original};
             *places[field] = values[i];
             recipients[0].diagnostic_is_reply = i % 2 == 0;
+            d.returns_all = i % 3 == 0;
+            d.is_international = (i + (size_t)field) % 2 == 0;
             if (field == 7 && i < 3)
                 continue; /* our own name is not empty */
             if (field == 0 && i < 3)
@@ -278,7 +280,10 @@ static void is_not_broken_by_random_bytes(void **state)
             (struct status){(uint8_t)draw(&seed), (uint16_t)draw(&seed), (uint16_t)draw(&seed)};
         d.to = random_bytes(&seed, bytes[4], 300);
         d.envelope_id = random_bytes(&seed, bytes[5], 200);
-        d.original = random_bytes(&seed, bytes[6], i % 10 == 0 ? 20000 : 500);
+        d.original = random_bytes(&seed, bytes[6], i % 10 == 0 ? 20000 : i % 10 < 5 ? 10 : 500);
+        d.returns_all = i % 3 == 0;
+        d.is_international = i % 4 == 0;
+        d.is_to_postmaster = i % 5 == 0;
         (void)format(&d);
     }
 }

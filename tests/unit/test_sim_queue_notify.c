@@ -84,6 +84,36 @@ static void only_what_was_asked_for_is_told(void **state)
     }
 }
 
+/* Where the way of a message ends with us (RFC 3461 5.2.3). */
+static void the_last_delivery_is_told(void **state)
+{
+    (void)state;
+    static const struct {
+        enum route_transport transport;
+        const char *to;
+        uint8_t notify;
+        uint32_t delivered;
+    } rows[] = {
+        {ROUTE_LOCAL, "ok@b.test", NOTIFY_SUCCESS, 1},
+        {ROUTE_LOCAL, "ok@b.test", NOTIFY_FAILURE, 0},
+        {ROUTE_LOCAL, "ok@b.test", 0, 0},
+        {ROUTE_LMTP, "relayed@b.test", NOTIFY_SUCCESS, 1}, /* a store without DSN */
+        {ROUTE_LMTP, "ok@b.test", NOTIFY_SUCCESS, 0},      /* it does it itself */
+    };
+    for (size_t i = 0; i < ROWS(rows); i++) {
+        struct house *h = house();
+        h->on_recipient = by_name;
+        h->transport = rows[i].transport;
+        h->notify = rows[i].notify;
+        struct id id = house_accept(h, "a@a.test", rows[i].to);
+        house_run(h, MINUTE);
+        assert_true(of(h, id)->is_done);
+        assert_int_equal(h->told[DSN_DELIVERED], rows[i].delivered);
+        assert_int_equal(h->notifications, rows[i].delivered);
+        end(h);
+    }
+}
+
 static void a_delay_is_told_once_and_in_time(void **state)
 {
     (void)state;
@@ -288,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_was_asked_for_is_told),
+        cmocka_unit_test(the_last_delivery_is_told),
         cmocka_unit_test(a_delay_is_told_once_and_in_time),
         cmocka_unit_test(a_site_that_is_away_makes_late),
         cmocka_unit_test(a_delay_that_cannot_be_told_is_told_later),
