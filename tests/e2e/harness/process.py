@@ -159,7 +159,7 @@ def make_certificate(folder, names=("mx.test", "localhost"), addresses=()):
     """certificate.pem and key.pem, made by itself, for the names. RSA, which all know."""
     subjects = ",".join([f"DNS:{name}" for name in names] + [f"IP:{ip}" for ip in addresses])
     done = subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90",
          "-keyout", folder / "key.pem", "-out", folder / "certificate.pem", "-subj",
          f"/CN={names[0]}", "-addext", f"subjectAltName={subjects}"], capture_output=True, text=True)
     if done.returncode != 0:
