@@ -103,7 +103,7 @@ static bool is_left(const struct resolution *r, uint16_t preference)
     return !r->is_self_seen || preference < r->self_preference;
 }
 
-/* RFC 5321 4.1.3: an address instead of a name. */
+/* RFC 5321 4.1.3: an address instead of a name; where a host is named, without brackets. */
 static bool parse_address(struct span name, bool is_host, struct endpoint *address_out)
 {
     struct literal literal;
@@ -141,10 +141,10 @@ static void conclude_with(struct resolution *r, struct route *route)
 static void go_to_address(struct resolution *r, struct endpoint address)
 {
     struct route_host host = {.address_count = 1, .addresses = &address};
-    address.port = r->port;
+    address.port = r->settings->port;
     if (!is_usable(address)) {
         fail(r, FAULT_DNS_NO_ADDRESS, UINT32_MAX);
-    } else if (!r->is_configured && is_ours(r, address)) {
+    } else if (is_ours(r, address)) {
         fail(r, FAULT_MAIL_LOOP, UINT32_MAX);
     } else {
         conclude_with(r, make_route(r, &host, 1));
@@ -155,14 +155,14 @@ static void add_host(struct resolution *r, struct span name, uint16_t preference
 {
     struct resolution_host *host = &r->hosts[r->host_count++];
     host->preference = preference;
-    host->port = r->port;
+    host->port = r->settings->port;
     host->ttl_s = host->none_ttl_s = ANSWER_TTL_MAX_S;
     host->name_len = (uint8_t)name.len;
     if (name.len > 0)
         memcpy(host->name, name.data, name.len);
 }
 
-/* The name itself is the only host: implicit MX, or a configured next hop. */
+/* The name itself is the only host: implicit MX. */
 static void ask_for_itself(struct resolution *r)
 {
     r->hosts = calloc(1, sizeof *r->hosts);
@@ -500,25 +500,19 @@ static void go_by_dns(struct resolution *r)
 {
     struct endpoint address;
     struct name wire;
-    if (parse_address(r->name, r->is_configured, &address))
+    if (parse_address(r->name, false, &address))
         go_to_address(r, address);
     else if (domain_check(r->name, 0) != FAULT_NONE || !name_parse(r->name, &wire))
         fail(r, FAULT_DNS_NO_DOMAIN, UINT32_MAX);
-    else if (r->is_configured)
-        ask_for_itself(r);
     else
         enter(r, RESOLUTION_EXCHANGES);
 }
 
 void resolution_init(struct resolution *r, const struct resolver_settings *settings,
-                     struct span name, bool is_host, uint16_t port)
+                     struct span name)
 {
-    *r = (struct resolution){.settings = settings,
-                             .name = name,
-                             .is_configured = is_host,
-                             .port = port,
-                             .ttl_s = ANSWER_TTL_MAX_S};
-    if (is_host || settings->settings == NULL || !go_as_configured(r))
+    *r = (struct resolution){.settings = settings, .name = name, .ttl_s = ANSWER_TTL_MAX_S};
+    if (settings->settings == NULL || !go_as_configured(r))
         go_by_dns(r);
 }
 

@@ -29,7 +29,6 @@ struct resolution {
     enum resolution_state state;
     const struct resolver_settings *settings;
     struct span name;
-    uint16_t port;
     bool is_configured; /* the hosts are: then they may be ourselves */
     enum route_transport transport;
     enum route_tls tls;
@@ -49,9 +48,9 @@ struct resolution_question {
     enum answer_type type;
 };
 
-/* It may be CONCLUDED at once. port: into every address. */
+/* It may be CONCLUDED at once. */
 void resolution_init(struct resolution *r, const struct resolver_settings *settings,
-                     struct span name, bool is_host, uint16_t port);
+                     struct span name);
 void resolution_fini(struct resolution *r);
 
 /* Of the present step; 0 when it is CONCLUDED. */

@@ -319,8 +319,7 @@ static void begin_work(struct resolver *r, struct resolve *asker)
     list_init(&w->ready);
     timer_init(&w->timer, on_timer, w);
     const struct resolver_settings *s = &w->manner->settings;
-    resolution_init(&w->resolution, s, asker->name, asker->is_host,
-                    asker->port != 0 ? asker->port : s->port);
+    resolution_init(&w->resolution, s, asker->name);
     if (timer_set(l, &w->timer, loop_mono_us(l) + s->timeout_ms * 1000) != FAULT_NONE)
         give_up(w, FAULT_NO_MEMORY, 0);
     else

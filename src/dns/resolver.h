@@ -36,20 +36,18 @@ struct resolver_settings {
     /* Where mail goes without DNS (route/destination.h); a reference is taken. NULL: nowhere. */
     const struct settings *settings;
     const struct endpoint *own; /* our own addresses (ports ignored): a host that has one is us,
-                                   but for a next hop that was configured (`is_host`) */
+                                   but for one that was configured */
     size_t own_count;
 };
 
 /*
- * `name`: a domain in lower case, an address literal with brackets, or (`is_host`) a host whose MX
- * are not asked. Answers: NONE with a route of the asker's, or DNS_TEMPORARY, DNS_NO_DOMAIN,
- * DNS_NO_ADDRESS, NULL_MX, MAIL_LOOP, NO_DESTINATION, TIMEOUT, NO_MEMORY.
+ * `name`: a domain in lower case, or an address literal with brackets. Answers: NONE with a route
+ * of the asker's, or DNS_TEMPORARY, DNS_NO_DOMAIN, DNS_NO_ADDRESS, NULL_MX, MAIL_LOOP,
+ * NO_DESTINATION, TIMEOUT, NO_MEMORY.
  */
 struct resolve {
     struct letter letter;
-    struct span name; /* the asker's until the answer */
-    bool is_host;
-    uint16_t port;       /* 0: that of the settings */
+    struct span name;    /* the asker's until the answer */
     struct route *route; /* out */
     enum fault fault;    /* out */
     int64_t ttl_ms;      /* out: how long it may be kept, also a fault */

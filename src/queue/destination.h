@@ -33,8 +33,6 @@ struct destination {
     uint32_t references;       /* recipients */
     uint32_t ready;            /* recipients READY at `site` */
     uint32_t faults;           /* temporary ones in a row */
-    bool is_host;              /* a next hop: no MX is asked for */
-    uint16_t port;             /* 0: the usual one */
     uint16_t name_len;
     uint8_t name[]; /* in lower case */
 };

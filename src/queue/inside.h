@@ -132,7 +132,6 @@ struct queue {
     struct replies replies;
     struct fresh_cache fresh;
     struct destinations destinations;
-    struct destination *next_hop; /* a reference, or NULL */
 
     struct map sites;
     struct heap sites_due; /* back-offs */

@@ -14,10 +14,6 @@ static bool find_destination(struct queue *q, struct span path,
                              struct destination **destination_out)
 {
     *destination_out = NULL;
-    if (q->next_hop != NULL) {
-        *destination_out = destination_retain(q->next_hop);
-        return true;
-    }
     struct arena arena;
     arena_init(&arena, PATH_MEMORY_MAX);
     struct address a;

@@ -3,12 +3,10 @@
  */
 #include "queue/queue.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/check.h"
-#include "mail/domain.h"
 #include "queue/inside.h"
 
 void queue_look_by(struct queue *q, struct message *m, int64_t at_ms)
@@ -260,48 +258,10 @@ static void init_tables(struct queue *q)
     credit_init(&q->notifications, QUEUE_NOTIFICATIONS_MAX);
 }
 
-/* The next hop as the resolver wants it: an address as a literal with brackets. */
-static struct span next_hop_name(const char *next_hop, char text[DESTINATION_NAME_MAX + 1])
-{
-    uint8_t bytes[16];
-    struct span name = span_text(next_hop);
-    const char *before = "", *after = "";
-    if (literal_parse_ipv4(name, bytes)) {
-        before = "[";
-        after = "]";
-    } else if (literal_parse_ipv6(name, bytes)) {
-        before = "[IPv6:";
-        after = "]";
-    }
-    int len = snprintf(text, DESTINATION_NAME_MAX + 1, "%s%s%s", before, next_hop, after);
-    return span_of(text, len < 0 || len > DESTINATION_NAME_MAX ? 0 : (size_t)len);
-}
-
-/* Gives a reference to the next hop's destination, or NULL for "by MX". */
-static enum fault find_next_hop(struct queue *q, const struct queue_settings *settings,
-                                struct destination **destination_out)
-{
-    char text[DESTINATION_NAME_MAX + 1];
-    *destination_out = NULL;
-    if (settings->next_hop == NULL)
-        return FAULT_NONE;
-    struct span name = next_hop_name(settings->next_hop, text);
-    if (name.len == 0)
-        return FAULT_SYNTAX;
-    struct destination *d = destination_get(&q->destinations, name);
-    if (d == NULL)
-        return FAULT_NO_MEMORY;
-    d->is_host = true;
-    d->port = settings->next_hop_port;
-    *destination_out = d;
-    return FAULT_NONE;
-}
-
 static void use(struct queue *q, const struct queue_settings *settings)
 {
     struct queue_settings *s = &q->settings;
     *s = *settings;
-    s->next_hop = NULL;
     check(s->retry_first_ms > 0 && s->lifetime_ms > 0);
     check(s->site_connections_max > 0 && s->delivery_recipients_max > 0);
     if (s->retry_max_ms < s->retry_first_ms)
@@ -318,17 +278,12 @@ static void use(struct queue *q, const struct queue_settings *settings)
 /* Every domain is asked for anew before its next delivery: the way there may be another now. */
 static void on_renew(struct queue *q, struct queue_renewal *renewal)
 {
-    struct destination *next_hop, *d;
-    renewal->fault = find_next_hop(q, renewal->settings, &next_hop);
-    if (renewal->fault == FAULT_NONE) {
-        if (q->next_hop != NULL)
-            destination_release(&q->destinations, q->next_hop);
-        q->next_hop = next_hop;
-        use(q, renewal->settings);
-        fresh_limit(&q->fresh, q->settings.fresh_bytes_max);
-        for (size_t at = 0; (d = map_next(&q->destinations.map, &at)) != NULL;)
-            d->until_ms = 0;
-    }
+    struct destination *d;
+    use(q, renewal->settings);
+    fresh_limit(&q->fresh, q->settings.fresh_bytes_max);
+    for (size_t at = 0; (d = map_next(&q->destinations.map, &at)) != NULL;)
+        d->until_ms = 0;
+    renewal->fault = FAULT_NONE;
     letter_answer(q->actor, &renewal->letter);
 }
 
@@ -342,9 +297,7 @@ enum fault queue_new(struct world *w, const struct queue_settings *settings, uin
     use(q, settings);
     init_tables(q);
     timer_init(&q->timer, on_timer, q);
-    enum fault fault = find_next_hop(q, settings, &q->next_hop);
-    if (fault == FAULT_NONE)
-        fault = actor_new(w, &role, q, max_letters, log, &q->actor);
+    enum fault fault = actor_new(w, &role, q, max_letters, log, &q->actor);
     if (fault == FAULT_NONE) {
         q->loop = actor_loop(q->actor);
         retry_clock_init(&q->clock, loop_mono_us(q->loop), loop_wall_ms(q->loop));
@@ -398,8 +351,6 @@ void queue_free(struct queue *q)
     if (q->loop != NULL)
         timer_cancel(q->loop, &q->timer);
     free_messages(q);
-    if (q->next_hop != NULL)
-        destination_release(&q->destinations, q->next_hop);
     resolve_forget(q, true);
     dispatch_free(q);
     free_operations(q);

@@ -25,9 +25,7 @@ struct queue_settings {
     uint32_t site_connections_max;    /* the window's most; it begins at QUEUE_WINDOW_FIRST */
     uint32_t delivery_recipients_max; /* of one transaction */
     uint64_t fresh_bytes_max;         /* mail objects kept in memory until their first attempt */
-    const char *next_hop; /* a host or an address that all mail goes to; NULL: by MX; not kept */
-    uint16_t next_hop_port;
-    uint64_t secret; /* of the hash tables */
+    uint64_t secret;                  /* of the hash tables */
 };
 
 /* RENEW: what the queue goes by from now on. `secret` stays as it was. */

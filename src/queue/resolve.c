@@ -35,8 +35,6 @@ static bool ask(struct queue *q, struct destination *d)
     question->queue = q;
     question->destination = d;
     question->resolve.name = destination_name(d);
-    question->resolve.is_host = d->is_host;
-    question->resolve.port = d->port;
     d->question = question;
     credit_waiter_init(&question->waiter, send_question, question);
     if (credit_take(&q->resolves))

@@ -285,7 +285,7 @@ static inline void resolver_on_letter(void *self, struct letter *letter)
     struct house *h = self;
     struct resolve *r = container_of(letter, struct resolve, letter);
     char text[128];
-    struct endpoint address = {.family = 4, .ip = {192, 0, 2, 1}, .port = r->port ? r->port : 25};
+    struct endpoint address = {.family = 4, .ip = {192, 0, 2, 1}, .port = 25};
     struct route_host host = {
         .name = host_of(r->name, text), .address_count = 1, .addresses = &address};
     h->questions++;

@@ -123,18 +123,6 @@ static void no_domain(void **state)
     assert_true(of(h, id)->state.held);
     house_stop(h);
     house_free(h);
-    struct queue_settings s = house_settings();
-    s.next_hop = "127.0.0.1";
-    s.next_hop_port = 2525;
-    h = house_with(&s);
-    id = house_accept(h, "a@a.test", "postmaster");
-    (void)house_accept(h, "a@a.test", "x@y.test");
-    house_run(h, SIM_SECOND);
-    assert_true(of(h, id)->is_done);
-    assert_int_equal(h->site_count, 1);
-    assert_int_equal(h->questions, 1);
-    house_stop(h);
-    house_free(h);
 }
 
 static void retry_all(void **state)
@@ -294,28 +282,6 @@ static void many_sites(void **state)
     house_free(h);
 }
 
-static void next_hop_as_literal(void **state)
-{
-    (void)state;
-    const struct {
-        const char *next_hop;
-        struct span asked;
-    } rows[] = {{"127.0.0.1", SPAN("[127.0.0.1]")},
-                {"::1", SPAN("[ipv6:::1]")},
-                {"relay.example", SPAN("relay.example")},
-                {"[192.0.2.1]", SPAN("[192.0.2.1]")}};
-    for (size_t i = 0; i < ROWS(rows); i++) {
-        struct queue_settings s = house_settings();
-        s.next_hop = rows[i].next_hop;
-        struct house *h = house_with(&s);
-        (void)house_accept(h, "a@a.test", "x@y.test");
-        house_run(h, SIM_SECOND);
-        expect_span(span_text(h->last_question), rows[i].asked);
-        house_stop(h);
-        house_free(h);
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,7 +300,6 @@ int main(void)
         cmocka_unit_test(one_does_not_delay_another),
         cmocka_unit_test(many_domains),
         cmocka_unit_test(many_sites),
-        cmocka_unit_test(next_hop_as_literal),
     };
     return RUN_TWICE(tests);
 }
