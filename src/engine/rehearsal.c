@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,9 +313,28 @@ static void judge(struct stage *s)
     s->result.is_good = true;
 }
 
+/* Sockets above all: what it parses could be anybody's. */
+static void close_others(const struct rehearsal *r)
+{
+    const int kept[] = {r->parent, r->bundle, r->before};
+    unsigned from = STDERR_FILENO + 1;
+    for (;;) {
+        unsigned next = UINT_MAX;
+        for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+            if (kept[i] >= (int)from && (unsigned)kept[i] < next)
+                next = (unsigned)kept[i];
+        if (next > from)
+            (void)close_range(from, next == UINT_MAX ? UINT_MAX : next - 1, 0);
+        if (next == UINT_MAX)
+            return;
+        from = next + 1;
+    }
+}
+
 int rehearsal_process(const struct rehearsal *r)
 {
     struct rlimit none = {0, 0};
+    close_others(r);
     struct stage s = {.rehearsal = r};
     (void)setrlimit(RLIMIT_CORE, &none); /* it holds keys */
     const char *wrong = r->is_root ? privilege_drop(NOBODY, NOBODY, NULL, 0) : NULL;

@@ -303,6 +303,18 @@ def test_relay_from_takes_effect_for_new_sessions(service):
         assert not may_relay(old)
 
 
+def test_waiting_mail_goes_the_new_way(service, sink):
+    """Where mail goes is decided when it is due, also for what waits since before the reload."""
+    service.next_hop = ("127.0.0.1", free_port())
+    service.start()
+    service.send(PLAIN)
+    wait_until(lambda: "message-deferred" in service.log(), 10, "nobody takes it")
+    service.next_hop = sink.address
+    assert "relay to has changed" in service.reload().stderr
+    service.retry_all()
+    service.wait_drained(20)
+
+
 def test_reload_under_load(service, sink, start_generator):
     """Open sessions go on, nothing is lost, nobody is cut off."""
     service.start()
