@@ -88,10 +88,11 @@ struct domain_settings {
     const struct delivery_target *deliver; /* the first that takes it; more than one only by SMTP or
                                               LMTP, and all by the same */
     uint32_t deliver_count;                /* 0: there are only aliases */
-    const char *catch_all;  /* an address with a domain; NULL: unknown users are refused */
-    const char *postmaster; /* an address with a domain; NULL: as `postmaster` of all */
-    char subaddress;        /* the separator; 0: there are no subaddresses */
-    enum tls_demand tls;    /* for `deliver` over the network */
+    const char *catch_all;      /* an address with a domain; NULL: unknown users are refused */
+    const char *postmaster;     /* an address with a domain; NULL: as `postmaster` of all */
+    uint64_t message_bytes_max; /* 0: there is no limit of its own */
+    char subaddress;            /* the separator; 0: there are no subaddresses */
+    enum tls_demand tls;        /* for `deliver` over the network */
 };
 
 struct settings {

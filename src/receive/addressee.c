@@ -49,6 +49,17 @@ static enum fault resolve_here(const struct settings *settings, const struct add
     return path->data == NULL ? FAULT_NO_MEMORY : FAULT_NONE;
 }
 
+/* What the domain says of the size; of the address as it was asked for. */
+static enum fault limit_content(struct session *s, const struct settings *settings, bool is_here)
+{
+    const struct domain_settings *d =
+        is_here ? settings->domains[0]
+                : settings_domain(settings, session_asked(s)->address.domain);
+    if (d == NULL || d->message_bytes_max == 0)
+        return FAULT_NONE;
+    return session_limit_content(s, d->message_bytes_max);
+}
+
 void addressee_resolve(struct session *s, const struct settings *settings, struct endpoint local,
                        bool may_relay)
 {
@@ -64,6 +75,8 @@ void addressee_resolve(struct session *s, const struct settings *settings, struc
     bool is_here = settings->domains_count > 0 && is_literal_of(a, local);
     enum fault fault = is_here ? resolve_here(settings, a, &client, &arena, &result)
                                : recipient_resolve(settings, a, &client, &arena, &result);
+    if (fault == FAULT_NONE)
+        fault = limit_content(s, settings, is_here);
     session_recipient_resolved(s, fault, result.paths, result.path_count);
     arena_fini(&arena);
 }

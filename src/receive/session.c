@@ -38,6 +38,7 @@ struct session *session_new(const struct session_limits *limits, const char *hos
     if (s == NULL)
         return NULL;
     s->limits = limits;
+    s->message_bytes_max = limits->message_bytes_max;
     s->hostname = hostname;
     s->last = &s->first;
     buffer_init(&s->line, COMMAND_LINE_MAX);
@@ -141,6 +142,7 @@ void session_forget_envelope(struct session *s)
     s->recipient_count = s->rcpt_count = 0;
     s->content_fault = FAULT_NONE;
     s->declared_bytes = 0;
+    s->message_bytes_max = s->limits->message_bytes_max;
     content_reader_init(&s->content, true);
 }
 
@@ -248,10 +250,10 @@ static void end_too_big(struct session *s)
  * any longer. */
 static enum session_want hand_on(struct session *s, struct span run, struct span *run_out)
 {
-    uint64_t bytes = s->content.facts.bytes, max = s->limits->message_bytes_max;
-    if (bytes > max && s->content_fault == FAULT_NONE)
+    uint64_t bytes = s->content.facts.bytes;
+    if (bytes > s->message_bytes_max && s->content_fault == FAULT_NONE)
         s->content_fault = FAULT_TOO_BIG;
-    if (bytes / 2 > max)
+    if (bytes / 2 > s->limits->message_bytes_max)
         end_too_big(s);
     if (run.len == 0 || s->content_fault != FAULT_NONE)
         return SESSION_WANT_INPUT;

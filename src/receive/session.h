@@ -130,6 +130,10 @@ const struct session_recipient *session_asked(const struct session *s);
 void session_recipient_resolved(struct session *s, enum fault fault, const struct span *paths,
                                 uint32_t count);
 
+/* Before that: who is asked for takes no larger messages (RFC 1870 6.3: more may be known at RCPT
+   than at MAIL). TOO_BIG: this one was announced as larger. */
+must_use enum fault session_limit_content(struct session *s, uint64_t message_bytes_max);
+
 /* The answer to COMMIT: FAULT_NONE and the id that was given, or why not. */
 void session_committed(struct session *s, enum fault fault, struct id id);
 /* From now on MAIL and RCPT are answered with this fault (memory, disk); NONE: no longer. */

@@ -27,7 +27,8 @@ struct session {
     uint32_t rcpt_count;      /* commands that were answered 250 */
     uint64_t chunk_left;
     uint64_t declared_bytes;
-    enum fault mail_fault; /* why MAIL and RCPT are refused; NONE: they are not */
+    uint64_t message_bytes_max; /* of the present message: what its recipients may get */
+    enum fault mail_fault;      /* why MAIL and RCPT are refused; NONE: they are not */
     enum fault content_fault;
     struct refusal chunk_refusal; /* code 0: the chunk belongs to a message */
     struct buffer line;           /* a command that has come in part */

@@ -199,6 +199,16 @@ static void refuse_asked(struct session *s, enum fault fault)
     (void)buffer_printf(&s->refused_command, "RCPT TO:<%.*s>", SPAN_PRINT(s->asked->path));
 }
 
+enum fault session_limit_content(struct session *s, uint64_t message_bytes_max)
+{
+    check(s->state == SESSION_RESOLVING);
+    if (s->declared_bytes > message_bytes_max)
+        return FAULT_TOO_BIG;
+    if (message_bytes_max < s->message_bytes_max)
+        s->message_bytes_max = message_bytes_max;
+    return FAULT_NONE;
+}
+
 void session_recipient_resolved(struct session *s, enum fault fault, const struct span *paths,
                                 uint32_t count)
 {

@@ -117,11 +117,68 @@ static void without_domains_a_literal_is_a_stranger(void **state)
     settings_release(settings);
 }
 
+/* To first.example with 500 bytes at most, and to second. The last reply. */
+static const char *reply_to(const char *mail, const char *const *paths, size_t count,
+                            const char *content)
+{
+    static char last[128];
+    struct settings *settings = some_settings();
+    struct session *s = session_new(&limits, "mx.example");
+    enum session_want want = SESSION_WANT_INPUT;
+    size_t used;
+    struct span run;
+    assert_non_null(s);
+    session_greet(s);
+    give(s, "EHLO x\r\n");
+    give(s, mail);
+    first.message_bytes_max = 500;
+    for (size_t i = 0; i < count; i++) {
+        char line[256];
+        snprintf(line, sizeof line, "RCPT TO:<%s>\r\n", paths[i]);
+        assert_int_equal(session_step(s, span_text(line), &used, &run), SESSION_WANT_RECIPIENT);
+        addressee_resolve(s, settings, endpoint("192.0.2.1"), false);
+        want = session_step(s, (struct span){NULL, 0}, &used, &run);
+    }
+    if (content != NULL)
+        give(s, "DATA\r\n");
+    for (struct span rest = span_text(content == NULL ? "" : content);
+         rest.len > 0 && want != SESSION_WANT_COMMIT; rest = span_skip(rest, used))
+        want = session_step(s, rest, &used, &run);
+    struct span all = buffer_span(session_output(s));
+    size_t from = all.len - 2;
+    while (from > 0 && all.data[from - 1] != '\n')
+        from--;
+    snprintf(last, sizeof last, "%.*s", SPAN_PRINT(span_sub(all, from, 9)));
+    first.message_bytes_max = 0;
+    session_free(s);
+    settings_release(settings);
+    return want == SESSION_WANT_COMMIT ? "commit" : last;
+}
+
+static void a_domain_takes_no_larger_messages(void **state)
+{
+    static const char *const both[] = {"a@other.example", "a@ours.example"};
+    char content[600];
+    (void)state;
+    assert_string_equal(reply_to("MAIL FROM:<> SIZE=501\r\n", both, 1, NULL), "250 2.1.5");
+    assert_string_equal(reply_to("MAIL FROM:<> SIZE=501\r\n", both, 2, NULL), "552 5.3.4");
+    assert_string_equal(reply_to("MAIL FROM:<> SIZE=500\r\n", both, 2, NULL), "250 2.1.5");
+    memset(content, 'x', sizeof content);
+    snprintf(content + 498, sizeof content - 498, "\r\n.\r\n");
+    assert_string_equal(reply_to("MAIL FROM:<>\r\n", both, 2, content), "commit");
+    memset(content, 'x', sizeof content);
+    snprintf(content + 499, sizeof content - 499, "\r\n.\r\n");
+    assert_string_equal(reply_to("MAIL FROM:<>\r\n", both, 2, content), "552 5.3.4");
+    assert_string_equal(reply_to("MAIL FROM:<>\r\n", both, 1, content), "commit");
+    assert_string_equal(reply_to("MAIL FROM:<> SIZE=501\r\n", both, 2, content), "commit");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(our_own_literal_is_our_first_domain),
         cmocka_unit_test(without_domains_a_literal_is_a_stranger),
+        cmocka_unit_test(a_domain_takes_no_larger_messages),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
