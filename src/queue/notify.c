@@ -34,18 +34,19 @@ static bool is_late(const struct queue *q, const struct recipient *r)
            notify_wants((uint8_t)r->notify, NOTIFY_DELAY);
 }
 
-static uint32_t count_late(const struct work *w)
+static uint32_t count_late(const struct queue *q, const struct message *m)
 {
-    const struct message *m = w->message;
     uint32_t count = 0;
-    for (uint32_t i = 0; w->delay_due && i < m->recipient_count; i++)
-        count += is_late(w->queue, &m->recipients[i]);
+    for (uint32_t i = 0; i < m->recipient_count; i++)
+        count += is_late(q, &m->recipients[i]);
     return count;
 }
 
 void notify_look(struct queue *q, struct message *m)
 {
     if (notify_delay_ms(q, m) > q->clock.mono_ms || (m->work != NULL && m->work->delay_due))
+        return;
+    if (count_late(q, m) == 0)
         return;
     struct work *w = save_work(q, m);
     if (w == NULL) /* at the next look */
@@ -150,8 +151,7 @@ static void send_nothing(struct queue *q, struct work *w, bool is_short_of_memor
         pause_telling(q, w);
         return;
     }
-    if (w->delay_due)
-        end_delay(w);
+    w->delay_due = false; /* nobody is late just now */
     save_touch(q, w);
 }
 
@@ -160,7 +160,7 @@ static void send_notification(void *context)
 {
     struct work *w = context;
     struct queue *q = w->queue;
-    uint32_t all = w->untold + count_late(w);
+    uint32_t all = w->untold + (w->delay_due ? count_late(q, w->message) : 0);
     uint32_t most = all < w->notify_max ? all : w->notify_max;
     if (most == 0 || !make_list(q, w, most)) { /* or an operator has removed it meanwhile */
         send_nothing(q, w, most > 0);

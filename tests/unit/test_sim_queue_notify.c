@@ -139,6 +139,27 @@ static void a_delay_is_told_once_and_in_time(void **state)
     end(h);
 }
 
+/* A clock that was wrong: nobody is late before the next attempt, and then only if that fails. */
+static void a_clock_that_jumps_makes_nobody_late(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        struct house *h = house();
+        h->on_recipient = by_name;
+        struct id id = house_accept(h, "a@a.test", "later@b.test");
+        house_run(h, MINUTE);
+        machine_wall_jump(h->machine, INT64_C(10) * 3600 * 1000);
+        house_run(h, 2 * MINUTE);
+        assert_int_equal(h->notifications, 0);
+        if (i == 0)
+            h->on_recipient = NULL;
+        house_run(h, HOUR);
+        assert_int_equal(h->told[DSN_DELAYED], i);
+        assert_int_equal(of(h, id)->is_done, i == 0);
+        end(h);
+    }
+}
+
 /* Also who was never tried, since its site was away all the time. */
 static void a_site_that_is_away_makes_late(void **state)
 {
@@ -320,6 +341,7 @@ int main(void)
         cmocka_unit_test(only_what_was_asked_for_is_told),
         cmocka_unit_test(the_last_delivery_is_told),
         cmocka_unit_test(a_delay_is_told_once_and_in_time),
+        cmocka_unit_test(a_clock_that_jumps_makes_nobody_late),
         cmocka_unit_test(a_site_that_is_away_makes_late),
         cmocka_unit_test(a_delay_that_cannot_be_told_is_told_later),
         cmocka_unit_test(a_report_that_is_owed_survives),
