@@ -1,10 +1,14 @@
 """Domains of our own: who is there is decided at RCPT, and where his mail goes is in the configuration."""
 
+import os
 import re
 import smtplib
 
+import peers
 import pytest
 
+from harness.process import free_port
+from harness.receivers import Dovecot, needs_root
 from make_messages import MESSAGES
 
 ALIASES = """\
@@ -190,3 +194,33 @@ def test_a_table_that_others_may_write_is_refused(site):
 def test_a_refused_client_is_told_at_rcpt(site):
     with pytest.raises(smtplib.SMTPRecipientsRefused):
         site.server.send(MESSAGES["plain"], recipients=["nobody@ours.test"])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason=needs_root)
+def test_a_mail_store_of_one_domain(folder, ends, start_postrider, start_sink, interop):
+    """By LMTP over its socket; the store's users are known at RCPT, and an alias leads out of it."""
+    store = Dovecot("127.0.0.8", free_port("127.0.0.8"), {"anna": None, "bert": None})
+    ends.append(store)
+    try:
+        store.start()
+    except peers.Unavailable as reason:
+        pytest.skip(str(reason))
+    others = start_sink(save=True)
+    users, aliases = folder / "users", folder / "aliases"
+    users.write_text("anna\nbert\n")
+    aliases.write_text("all: anna, bert, someone@elsewhere.test\n")
+    server = start_postrider(next_hop=others.address, extra=f"""\
+domain store.test {{
+    users file:{users}  aliases file:{aliases}
+    deliver lmtp:{store.socket}
+}}
+""")
+    with pytest.raises(smtplib.SMTPRecipientsRefused):
+        server.send(MESSAGES["plain"], recipients=["clara@store.test"])
+    server.send(MESSAGES["plain"], recipients=["all@store.test"])
+    for user in ("anna", "bert"):
+        (content,) = store.wait_inbox(user)
+        assert content.endswith(MESSAGES["plain"])
+    assert len(others.wait_messages(1)) == 1
+    server.wait_drained()
+    interop("Dovecot", "out LMTP", "the store of one domain of several")
