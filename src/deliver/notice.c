@@ -167,6 +167,16 @@ static bool is_international(const struct notice *n, const struct dsn *d)
     return n->mail->envelope.smtputf8 && !is_ascii;
 }
 
+/* What could not go to one server in 7 bits might not come back over another one either, and take
+   the report with it. */
+static bool is_inconvertible(const struct notice *n)
+{
+    for (uint32_t i = 0; i < n->letter->recipient_count; i++)
+        if (n->letter->recipients[i].fault == FAULT_NO_8BIT)
+            return true;
+    return false;
+}
+
 /* Is the content to be returned, if there is room? RET is about failures alone (RFC 3461 4.3). */
 static bool returns_all(const struct notice *n)
 {
@@ -176,7 +186,7 @@ static bool returns_all(const struct notice *n)
         has_failed = has_failed || n->letter->recipients[i].action == DSN_FAILED;
     bool is_wanted =
         e->ret == RETURN_FULL || (e->ret == RETURN_UNSAID && e->content_bytes <= NOTICE_RETURN_MAX);
-    return has_failed && is_wanted && !e->content_in_file;
+    return has_failed && is_wanted && !e->content_in_file && !is_inconvertible(n);
 }
 
 /* When all of it is too large, the original's content is what can be done without, then its

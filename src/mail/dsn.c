@@ -359,9 +359,12 @@ static void put_quoted_printable(struct writer *w, struct span s)
     }
 }
 
+/* A message with raw 8-bit bytes in its header cannot be made 7-bit (mail/downgrade): as a part of
+   it the report could not be delivered to a server without 8BITMIME. */
 static bool returns_all(const struct dsn *d, const char *id)
 {
-    return d->returns_all && is_plain(d->original, id, true);
+    bool is_safe = d->is_international || is_ascii(original_fields(d->original));
+    return d->returns_all && is_safe && is_plain(d->original, id, true);
 }
 
 static void put_end_of_line(struct writer *w, struct span s)
