@@ -3,13 +3,16 @@
 import pathlib
 import resource
 import socket
+import ssl
 import time
 
-from harness.process import wait_until
+from harness.process import make_certificate, wait_until
 from make_messages import large
 
 SESSIONS = 10000
 SESSION_BYTES_MAX = 8 * 1024
+TLS_SESSIONS = 500
+TLS_SESSION_KIB_MAX = 40
 LARGE_KIB_MAX = 2 * 1024
 
 
@@ -57,6 +60,43 @@ def test_an_idle_session(start_postrider, figure):
         for client in clients:
             client.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_an_idle_session_under_tls(folder, start_postrider, figure):
+    certificate = make_certificate(folder)
+    server = start_postrider(extra=f"tls {{ certificate {certificate}/certificate.pem  key {certificate}/key.pem }}\n")
+    context = ssl.create_default_context(cafile=certificate / "certificate.pem")
+    clients = []
+
+    def connect():
+        client = socket.create_connection(("127.0.0.1", server.port), 30)
+        client.recv(1000)
+        client.sendall(b"EHLO client.test\r\n")
+        while b"\r\n250 " not in client.recv(4096):
+            pass
+        client.sendall(b"STARTTLS\r\n")
+        client.recv(1000)
+        secured = context.wrap_socket(client, server_hostname="mx.test")
+        secured.sendall(b"EHLO client.test\r\n")
+        while b"\r\n250 " not in secured.recv(4096):
+            pass
+        clients.append(secured)
+
+    try:
+        for _ in range(20): # what the first ones load is shared by all
+            connect()
+        pid = server.engine()
+        before = memory(pid, "Pss")
+        for _ in range(TLS_SESSIONS):
+            connect()
+        time.sleep(1)
+        each = (memory(pid, "Pss") - before) / TLS_SESSIONS
+        figure(f"{each:.1f} KiB (PSS) for each of {TLS_SESSIONS} idle sessions under TLS; "
+               f"at most {TLS_SESSION_KIB_MAX}")
+        assert each <= TLS_SESSION_KIB_MAX
+    finally:
+        for client in clients:
+            client.close()
 
 
 def test_a_message_of_50_megabytes(start_postrider, start_sink, figure):
