@@ -53,7 +53,7 @@ def expect_all(came, names):
 
 @as_root
 @pytest.mark.parametrize("kind", ["Postfix", "Exim", "OpenSmtpd", "Chasquid", "Aiosmtpd"])
-def test_each_takes_all_kinds_of_mail(unpacked, start_postrider, certificates, kind):
+def test_each_takes_all_kinds_of_mail(unpacked, start_postrider, certificates, kind, interop):
     port = free_port(HOST)
     make = {"Postfix": lambda: Postfix(HOST, port, "real.test"),
             "Exim": lambda: Exim(HOST, port, "real.test"),
@@ -67,10 +67,11 @@ def test_each_takes_all_kinds_of_mail(unpacked, start_postrider, certificates, k
     expect_all(receiver.wait_messages(len(CHOSEN), 60), CHOSEN)
     postrider.wait_drained()
     assert len(re.findall("message-delivered ", postrider.log())) == len(CHOSEN)
+    interop({"OpenSmtpd": "OpenSMTPD", "Chasquid": "chasquid", "Aiosmtpd": "aiosmtpd"}.get(kind, kind), "out")
 
 
 @as_root
-def test_chasquid_under_tls_that_must_be(unpacked, start_postrider, certificates):
+def test_chasquid_under_tls_that_must_be(unpacked, start_postrider, certificates, interop):
     port = free_port(HOST)
     receiver = unpacked(lambda: Chasquid(HOST, port, "real.test", "r", certificates))
     postrider = start_postrider(next_hop=(HOST, port),
@@ -79,6 +80,7 @@ def test_chasquid_under_tls_that_must_be(unpacked, start_postrider, certificates
     expect_all(receiver.wait_messages(1), ["attachment"])
     postrider.wait_drained()
     assert re.search(r'message-delivered .*tls="?TLSv1.3 \w+ verified', postrider.log())
+    interop("chasquid", "out TLS")
 
 
 def send_utf8(postrider, sender, recipients, content):
@@ -105,7 +107,7 @@ def utf8_client(monkeypatch):
 CONTENT = "Subject: Grüße\r\n\r\nx\r\n".encode()
 
 
-def test_smtputf8_where_it_is_offered(unpacked, start_postrider, utf8_client):
+def test_smtputf8_where_it_is_offered(unpacked, start_postrider, utf8_client, interop):
     port = free_port(HOST)
     receiver = unpacked(lambda: Aiosmtpd(HOST, port, True))
     postrider = start_postrider(next_hop=(HOST, port))
@@ -121,6 +123,7 @@ def test_smtputf8_where_it_is_offered(unpacked, start_postrider, utf8_client):
     wait_until(lambda: postrider.queue_length() == 0, 10, postrider.log)
     plain = [mail for mail in receiver.wait_messages(2) if b"a@client.test" in mail.split(b"\n\n")[0]]
     assert len(plain) == 1 and b"SMTPUTF8" not in plain[0].split(b"\n\n")[0]
+    interop("aiosmtpd", "out", "SMTPUTF8")
 
 
 def test_smtputf8_where_it_is_not(unpacked, start_postrider, utf8_client):
