@@ -23,7 +23,7 @@ static const struct command_row rows[] = {
 
 static void print_row(FILE *to, const struct command_row *r)
 {
-    char call[128];
+    char call[192];
     (void)snprintf(call, sizeof call, "%s%s%s %s", r->first, r->second[0] == '\0' ? "" : " ",
                    r->second, r->arguments);
     fprintf(to, "  %-36s %s\n", call, r->help);
@@ -98,6 +98,16 @@ static int read_options(struct cli *c, int argc, char **argv, const char **words
             value = &c->where;
         else if (strcmp(word, "--to") == 0)
             value = &c->to;
+        else if (strcmp(word, "--from") == 0)
+            value = &c->from;
+        else if (strcmp(word, "--header") == 0)
+            value = &c->header;
+        else if (strcmp(word, "--body") == 0)
+            value = &c->body;
+        else if (strcmp(word, "--file") == 0)
+            value = &c->file;
+        else if (strcmp(word, "--server") == 0)
+            value = &c->server;
         else if (strcmp(word, "--json") == 0)
             c->json = true;
         else if (strcmp(word, "--brief") == 0)

@@ -20,9 +20,10 @@ struct cli {
     const char *config; /* --config */
     const char *first;  /* the command's words */
     const char *second;
-    const char *limit; /* --limit */
-    const char *where; /* --where */
-    const char *to;    /* --to */
+    const char *limit;                                /* --limit */
+    const char *where;                                /* --where */
+    const char *to;                                   /* --to */
+    const char *from, *header, *body, *file, *server; /* of `send` */
     bool json, all, yes, brief;
     long long counted; /* before a question */
     bool has_progress; /* a line of it stands on the terminal */

@@ -118,6 +118,17 @@ int client_ask(struct cli *c, const char *const *words, size_t count,
     return code;
 }
 
+bool client_is_there(const struct cli *c)
+{
+    struct buffer control;
+    buffer_init(&control, PATH_BYTES_MAX);
+    int s = cli_control(c, &control) ? connect_to((const char *)control.data) : -1;
+    buffer_fini(&control);
+    if (s >= 0)
+        close(s);
+    return s >= 0;
+}
+
 const char *row_text(const json_t *row, const char *key)
 {
     const char *text = json_string_value(json_object_get(row, key));

@@ -17,6 +17,9 @@
 int client_ask(struct cli *c, const char *const *words, size_t count,
                void (*on_row)(struct cli *c, const char *line, json_t *row));
 
+/* Does a server answer at the control socket? Says nothing. */
+bool client_is_there(const struct cli *c);
+
 /* Members of a row, with a harmless value where there is none. */
 const char *row_text(const json_t *row, const char *key);
 long long row_number(const json_t *row, const char *key);
