@@ -1,4 +1,4 @@
-#include "receive/conversation.h"
+#include "receive/conversation_inside.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,38 +7,8 @@
 #include "config/settings.h"
 #include "receive/addressee.h"
 #include "receive/transaction.h"
-#include "smtp/proxy.h"
-#include "tls/link.h"
 
 #define REPLY_TEXT_MAX 160
-
-struct conversation {
-    struct list node;
-    struct receiver *receiver;
-    const struct receiver_settings *settings; /* of its beginning */
-    struct link link;
-    struct session *session;
-    struct transaction *transaction; /* being filled, or made durable */
-    struct timer timer;
-    struct endpoint client;
-    struct buffer sending; /* replies of which the kernel has a part */
-    struct buffer pending; /* input that has to wait */
-    int64_t opened_us;
-    int64_t active_us; /* when the client last did what we waited for */
-    size_t counted;    /* memory */
-    uint32_t messages, refused;
-    bool may_relay;     /* the client is in a range that may */
-    bool is_committing; /* the transaction is being made durable */
-    bool is_securing;   /* the TLS handshake is under way, or begins once the replies are sent */
-    bool has_begun_tls;
-    bool is_implicit;     /* TLS from the first byte */
-    bool awaits_greeting; /* it is held back, to see who speaks before it */
-    bool awaits_proxy;    /* of the connection only a PROXY header is read, into `pending` */
-    bool is_counted;      /* the client, in its limit */
-    bool is_closing;      /* to be closed once the replies are sent */
-    bool is_half;         /* the client sends no more, but may still read */
-    const char *why;      /* it closes */
-};
 
 struct conversation *conversation_of(struct list *node)
 {
@@ -50,7 +20,7 @@ static int64_t now_us(const struct conversation *c)
     return loop_mono_us(c->receiver->loop);
 }
 
-static void touch(struct conversation *c)
+void conversation_touch(struct conversation *c)
 {
     c->active_us = now_us(c);
 }
@@ -62,13 +32,6 @@ static bool is_waiting(const struct conversation *c)
 }
 
 /* Log --------------------------------------------------------------------------------------- */
-
-static void log_opened(const struct conversation *c)
-{
-    char text[ENDPOINT_TEXT_MAX];
-    LOG(c->receiver->log, EVENT_SESSION_OPENED,
-        log_span("client", endpoint_format(c->client, text)));
-}
 
 static void log_closed(const struct conversation *c)
 {
@@ -125,7 +88,7 @@ static bool send_replies(struct conversation *c)
         c->sending = buffer_take(out);
     else
         buffer_free_memory(out);
-    touch(c);
+    conversation_touch(c);
     return true;
 }
 
@@ -261,31 +224,29 @@ static bool is_idle(const struct conversation *c)
            !c->is_securing && !is_waiting(c) && c->pending.len == 0;
 }
 
-static void recount(struct conversation *c)
+void conversation_recount(struct conversation *c)
 {
     receiver_memory(c->receiver, &c->counted,
                     session_memory_bytes(c->session) + c->pending.capacity + c->sending.capacity);
 }
 
-/* Once the 220 is with the kernel. False: it has closed. */
-static bool begin_tls(struct conversation *c, struct span early)
+bool conversation_begin_tls(struct conversation *c, struct span early)
 {
     struct tls_stream *stream = tls_stream_accept(c->settings->tls);
     if (stream == NULL) {
         conversation_close(c, "out of memory");
         return false;
     }
-    touch(c);
+    conversation_touch(c);
     link_start_tls(&c->link, stream, early);
     c->has_begun_tls = true;
     return true;
 }
 
-/* After every event: what is to be done about the state that came out of it. May free. */
-static void settle(struct conversation *c)
+void conversation_settle(struct conversation *c)
 {
     bool is_due = c->is_securing && !c->has_begun_tls && c->sending.len == 0;
-    if (is_due && !c->is_closing && !begin_tls(c, (struct span){NULL, 0}))
+    if (is_due && !c->is_closing && !conversation_begin_tls(c, (struct span){NULL, 0}))
         return;
     bool is_to_end = c->receiver->is_stopping || lease_is_over(c->settings->lease);
     if (is_to_end && is_idle(c))
@@ -295,7 +256,7 @@ static void settle(struct conversation *c)
         conversation_close(c, c->why);
         return;
     }
-    recount(c);
+    conversation_recount(c);
     /* Not while it is only committing: so it is noticed when the client goes away. */
     bool is_full = c->transaction != NULL && transaction_is_full(c->transaction);
     link_read_pause(&c->link, c->pending.len > 0 || is_full || c->is_closing);
@@ -309,146 +270,44 @@ static bool keep_pending(struct conversation *c, struct span rest)
     return buffer_fit(&c->pending, rest.len) && buffer_put(&c->pending, rest);
 }
 
-/* Goes on with what has come and could not be taken before. */
-static void proceed(struct conversation *c)
+void conversation_proceed(struct conversation *c)
 {
     size_t used = run_session(c, buffer_span(&c->pending));
     buffer_consume(&c->pending, used);
     if (c->pending.len == 0)
         buffer_free_memory(&c->pending);
-    settle(c);
-}
-
-static bool set_timer(struct conversation *c);
-
-static void log_turned_away(const struct conversation *c, const char *why)
-{
-    char text[ENDPOINT_TEXT_MAX];
-    receiver_count(&c->receiver->counts.sessions_refused, 1);
-    LOG(c->receiver->log, EVENT_SESSION_REFUSED,
-        log_span("client", endpoint_format(c->client, text)), log_text("why", why));
-}
-
-/* May free. */
-static void greet(struct conversation *c)
-{
-    c->awaits_greeting = false;
-    touch(c);
-    session_greet(c->session);
-    proceed(c);
-}
-
-/* Who does not wait for the greeting has no use for our replies (RFC 5321 3.1): a program that
- * sends the same to everybody. May free. */
-static void turn_away(struct conversation *c)
-{
-    c->awaits_greeting = false;
-    c->why = "it spoke before the greeting";
-    log_turned_away(c, c->why);
-    session_turn_away(c->session, "you spoke before the greeting");
-    proceed(c);
-}
-
-/* The greeting, at once or after a while in which the client has to be silent. */
-static void begin_clear(struct conversation *c)
-{
-    if (c->may_relay || session_is_lmtp(c->session)) {
-        greet(c);
-    } else if (c->pending.len > 0 || socket_has_input(c->link.socket)) {
-        turn_away(c);
-    } else if (c->settings->greeting_delay_ms == 0) {
-        greet(c);
-    } else {
-        c->awaits_greeting = true;
-        touch(c);
-        if (set_timer(c))
-            settle(c);
-    }
-}
-
-/* Who the client is stands now. What has come behind a PROXY header is in `pending`. May free. */
-static void begin(struct conversation *c)
-{
-    const struct receiver_settings *s = c->settings;
-    c->may_relay = address_ranges_contain(s->relay_from, s->relay_from_count, c->client);
-    log_opened(c);
-    if (!c->is_implicit) {
-        begin_clear(c);
-        return;
-    }
-    c->is_securing = true;
-    if (!begin_tls(c, buffer_span(&c->pending)))
-        return;
-    buffer_free_memory(&c->pending);
-    settle(c);
-}
-
-static void refuse_proxy(struct conversation *c, const char *why)
-{
-    log_turned_away(c, why);
-    conversation_close(c, why);
-}
-
-static void hear_proxy(struct conversation *c, struct span bytes)
-{
-    struct proxy_header header;
-    size_t used;
-    bool fits =
-        buffer_fit(&c->pending, c->pending.len + bytes.len) && buffer_put(&c->pending, bytes);
-    enum proxy_progress progress =
-        fits ? proxy_read(buffer_span(&c->pending), &used, &header) : PROXY_FAULT;
-    recount(c);
-    if (progress == PROXY_MORE)
-        return;
-    if (progress == PROXY_FAULT) {
-        refuse_proxy(c, "a proxy has sent no PROXY header");
-        return;
-    }
-    c->awaits_proxy = false;
-    buffer_consume(&c->pending, used);
-    if (header.is_relayed)
-        c->client = header.client;
-    if (!receiver_admits(c->receiver, c->client)) {
-        refuse_proxy(c, RECEIVER_TOO_OFTEN);
-        return;
-    }
-    c->is_counted = client_limit_take(&c->receiver->clients, c->client) == FAULT_NONE;
-    touch(c);
-    if (c->is_counted)
-        begin(c);
-    else
-        refuse_proxy(c, "too many connections from your address");
+    conversation_settle(c);
 }
 
 static void on_bytes(void *context, struct span bytes)
 {
     struct conversation *c = context;
     if (c->awaits_proxy) {
-        hear_proxy(c, bytes);
+        beginning_hear_proxy(c, bytes);
         return;
     }
     if (c->awaits_greeting) {
-        turn_away(c);
+        beginning_turn_away(c);
         return;
     }
     enum session_state state = session_state(c->session);
     check(c->pending.len == 0); /* else it is paused */
     if ((state == SESSION_DATA || state == SESSION_CHUNK) && c->sending.len == 0)
-        touch(c);
+        conversation_touch(c);
     size_t used = run_session(c, bytes);
     if (!keep_pending(c, span_skip(bytes, used))) {
         conversation_close(c, "out of memory");
         return;
     }
-    settle(c);
+    conversation_settle(c);
 }
 
 static void on_sent(void *context)
 {
     struct conversation *c = context;
     buffer_fini(&c->sending);
-    touch(c);
-    proceed(c);
+    conversation_touch(c);
+    conversation_proceed(c);
 }
 
 /* A client may shut its sending side and still wait for replies. */
@@ -462,7 +321,7 @@ static void on_end(void *context, enum fault fault)
         return;
     }
     c->is_half = true;
-    settle(c);
+    conversation_settle(c);
 }
 
 static void log_secured(const struct conversation *c)
@@ -487,10 +346,10 @@ static void on_secure(void *context, enum fault fault)
     c->is_securing = false;
     log_secured(c);
     session_secured(c->session);
-    touch(c);
+    conversation_touch(c);
     if (c->is_implicit)
         session_greet(c->session);
-    proceed(c);
+    conversation_proceed(c);
 }
 
 static const struct link_events events = {
@@ -501,8 +360,8 @@ static const struct link_events events = {
 static void on_room(void *context)
 {
     struct conversation *c = context;
-    touch(c);
-    proceed(c);
+    conversation_touch(c);
+    conversation_proceed(c);
 }
 
 static void on_content_fault(void *context, enum fault fault)
@@ -510,8 +369,8 @@ static void on_content_fault(void *context, enum fault fault)
     struct conversation *c = context;
     c->transaction = NULL;
     session_content_fault(c->session, fault);
-    touch(c);
-    proceed(c);
+    conversation_touch(c);
+    conversation_proceed(c);
 }
 
 static void on_committed(void *context, enum fault fault, struct id id)
@@ -524,8 +383,8 @@ static void on_committed(void *context, enum fault fault, struct id id)
     else
         c->refused++;
     session_committed(c->session, fault, id);
-    touch(c);
-    proceed(c);
+    conversation_touch(c);
+    conversation_proceed(c);
 }
 
 static const struct transaction_events transaction_events = {
@@ -545,8 +404,7 @@ static int64_t timeout_us(const struct conversation *c)
     return (is_data ? s->data_timeout_ms : s->command_timeout_ms) * 1000;
 }
 
-/* Sooner than the next possible time-out it need not look. False: closed. */
-static bool set_timer(struct conversation *c)
+bool conversation_set_timer(struct conversation *c)
 {
     int64_t now = now_us(c), due = c->active_us + timeout_us(c);
     int64_t command_us = c->settings->command_timeout_ms * 1000;
@@ -570,7 +428,7 @@ static void time_out(struct conversation *c, const char *why)
         return;
     }
     end_session(c, FAULT_TIMEOUT, why);
-    settle(c);
+    conversation_settle(c);
 }
 
 static void on_timer(void *context)
@@ -579,13 +437,13 @@ static void on_timer(void *context)
     int64_t now = now_us(c), whole_us = c->settings->session_time_max_ms * 1000;
     if (c->awaits_greeting && now >= c->active_us + timeout_us(c)) {
         c->awaits_greeting = false;
-        if (set_timer(c))
-            greet(c);
+        if (conversation_set_timer(c))
+            beginning_greet(c);
         return;
     }
     if (is_waiting(c))
-        touch(c);
-    if (!set_timer(c))
+        conversation_touch(c);
+    if (!conversation_set_timer(c))
         return;
     if (now >= c->active_us + timeout_us(c))
         time_out(c, "timed out");
@@ -623,8 +481,8 @@ enum fault conversation_open(struct receiver *r, struct socket *socket, struct e
         session_speak_lmtp(c->session);
     if (c->settings->tls != NULL)
         session_offer_tls(c->session);
-    if (set_timer(c) && !is_proxy)
-        begin(c);
+    if (conversation_set_timer(c) && !is_proxy)
+        beginning_of(c);
     return FAULT_NONE;
 
 no_session:
@@ -638,7 +496,7 @@ no_conversation:
 
 void conversation_stop(struct conversation *c)
 {
-    settle(c);
+    conversation_settle(c);
 }
 
 void conversation_close(struct conversation *c, const char *why)
