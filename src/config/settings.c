@@ -10,8 +10,10 @@
 #include "base/map.h"
 #include "config/value.h"
 #include "mail/domain.h"
+#include "mail/idn.h"
 
-#define MEMORY_MAX (16u * 1024 * 1024) /* the longest lists and texts need half of it */
+#define IDN_MEMORY_MAX 1024
+#define MEMORY_MAX     (16u * 1024 * 1024) /* the longest lists and texts need half of it */
 
 static bool set_defaults(struct settings *s)
 {
@@ -138,7 +140,7 @@ bool settings_index_domains(struct settings *s)
     return true;
 }
 
-const struct domain_settings *settings_domain(const struct settings *s, struct span name)
+static const struct domain_settings *find_domain(const struct settings *s, struct span name)
 {
     uint8_t lower[DOMAIN_MAX];
     if (name.len == 0 || name.len > sizeof lower)
@@ -154,4 +156,17 @@ const struct domain_settings *settings_domain(const struct settings *s, struct s
         if (span_equal(name, span_text(s->domains[i]->name)))
             return s->domains[i];
     return NULL;
+}
+
+const struct domain_settings *settings_domain(const struct settings *s, struct span name)
+{
+    struct arena arena;
+    struct span ascii;
+    if (idn_is_ascii(name))
+        return find_domain(s, name);
+    arena_init(&arena, IDN_MEMORY_MAX);
+    bool is_name = idn_domain_to_ascii(&arena, name, &ascii) == FAULT_NONE;
+    const struct domain_settings *found = is_name ? find_domain(s, ascii) : NULL;
+    arena_fini(&arena);
+    return found;
 }

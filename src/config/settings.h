@@ -210,7 +210,8 @@ const struct listen_settings *settings_listener(const struct settings *s, uint32
                                                 struct endpoint *at_out);
 /* When all domains are there, so that one is found in O(1). False: no memory. */
 bool settings_index_domains(struct settings *s);
-/* The `domain` block of this name, in any case; NULL: it is none of ours. */
+/* The `domain` block of this name, in any case, and also in U-labels (RFC 6531 3.3); NULL: it is
+   none of ours. */
 const struct domain_settings *settings_domain(const struct settings *s, struct span name);
 
 /* The port does not matter. */

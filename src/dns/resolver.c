@@ -15,6 +15,9 @@
 #include "config/settings.h"
 #include "dns/lookup.h"
 #include "dns/resolution.h"
+#include "mail/idn.h"
+
+#define NAME_MEMORY_MAX 1024
 
 enum question_state { WAITING, ASKED, ANSWERED };
 
@@ -50,7 +53,8 @@ struct work {
     struct resolution resolution;
     struct question *questions;
     uint32_t question_count, open_count;
-    bool is_late; /* its time is over */
+    bool is_late;        /* its time is over */
+    struct arena memory; /* of a name in A-labels */
 };
 
 struct resolver {
@@ -231,6 +235,7 @@ static void work_free(struct work *w)
     list_remove(&w->node);
     list_remove(&w->ready);
     resolution_fini(&w->resolution);
+    arena_fini(&w->memory);
     lease_give(&w->manner->lease);
     free(w->questions);
     free(w);
@@ -319,8 +324,13 @@ static void begin_work(struct resolver *r, struct resolve *asker)
     list_init(&w->ready);
     timer_init(&w->timer, on_timer, w);
     const struct resolver_settings *s = &w->manner->settings;
-    resolution_init(&w->resolution, s, asker->name);
-    if (timer_set(l, &w->timer, loop_mono_us(l) + s->timeout_ms * 1000) != FAULT_NONE)
+    struct span name;
+    arena_init(&w->memory, NAME_MEMORY_MAX);
+    /* DNS and configuration know domains in A-labels (RFC 6531 3.2, 3.3). */
+    enum fault fault = idn_domain_to_ascii(&w->memory, asker->name, &name);
+    resolution_init(&w->resolution, s, fault == FAULT_NONE ? name : (struct span){NULL, 0});
+    if (fault == FAULT_NO_MEMORY ||
+        timer_set(l, &w->timer, loop_mono_us(l) + s->timeout_ms * 1000) != FAULT_NONE)
         give_up(w, FAULT_NO_MEMORY, 0);
     else
         begin_step(w);

@@ -27,11 +27,17 @@ static size_t find_last_at(struct span address)
     return at;
 }
 
-static enum fault convert(struct arena *a, struct span local, const char *domain,
+static enum fault convert(struct arena *a, struct span local, struct span domain,
                           struct span *ascii_out)
 {
-    char *labels = NULL;
-    int result = idn2_to_ascii_8z(domain, &labels, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
+    char text[ADDRESS_MAX + 1], *labels = NULL;
+    *ascii_out = (struct span){NULL, 0};
+    if (domain.len > ADDRESS_MAX || span_find_byte(domain, 0, 0) < domain.len ||
+        !utf8_valid(domain))
+        return FAULT_NO_UTF8;
+    memcpy(text, domain.data, domain.len);
+    text[domain.len] = '\0';
+    int result = idn2_to_ascii_8z(text, &labels, IDN2_NONTRANSITIONAL | IDN2_NFC_INPUT);
     if (result == IDN2_MALLOC)
         return FAULT_NO_MEMORY;
     struct span name = result == IDN2_OK ? span_text(labels) : (struct span){NULL, 0};
@@ -46,17 +52,19 @@ static enum fault convert(struct arena *a, struct span local, const char *domain
 
 enum fault idn_address_to_ascii(struct arena *a, struct span address, struct span *ascii_out)
 {
-    char domain[ADDRESS_MAX + 1];
     size_t at = find_last_at(address);
     struct span local = span_sub(address, 0, at), name = span_skip(address, at);
     *ascii_out = address;
     if (idn_is_ascii(address))
         return FAULT_NONE;
     *ascii_out = (struct span){NULL, 0};
-    bool is_text = utf8_valid(name) && span_find_byte(name, 0, 0) == name.len;
-    if (at == 0 || !idn_is_ascii(local) || name.len > ADDRESS_MAX || !is_text)
+    if (at == 0 || !idn_is_ascii(local))
         return FAULT_NO_UTF8;
-    memcpy(domain, name.data, name.len);
-    domain[name.len] = '\0';
-    return convert(a, local, domain, ascii_out);
+    return convert(a, local, name, ascii_out);
+}
+
+enum fault idn_domain_to_ascii(struct arena *a, struct span domain, struct span *ascii_out)
+{
+    *ascii_out = domain;
+    return idn_is_ascii(domain) ? FAULT_NONE : convert(a, SPAN(""), domain, ascii_out);
 }

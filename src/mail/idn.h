@@ -19,5 +19,8 @@ bool idn_is_ascii(struct span text);
  */
 must_use enum fault idn_address_to_ascii(struct arena *a, struct span address,
                                          struct span *ascii_out);
+/* The same for a domain alone. */
+must_use enum fault idn_domain_to_ascii(struct arena *a, struct span domain,
+                                        struct span *ascii_out);
 
 #endif

@@ -84,12 +84,35 @@ static void no_room(void **state)
     arena_fini(&arena);
 }
 
+static void domains_alone(void **state)
+{
+    (void)state;
+    struct span got;
+    arena_init(&arena, 4096);
+    assert_int_equal(idn_domain_to_ascii(&arena, SPAN("A.example"), &got), FAULT_NONE);
+    expect_span(got, SPAN("A.example"));
+    assert_int_equal(idn_domain_to_ascii(&arena,
+                                         SPAN("b\xc3\xbc"
+                                              "cher.example"),
+                                         &got),
+                     FAULT_NONE);
+    expect_span(got, SPAN("xn--bcher-kva.example"));
+    assert_int_equal(idn_domain_to_ascii(&arena, SPAN("\xff.example"), &got), FAULT_NO_UTF8);
+    assert_int_equal(idn_domain_to_ascii(&arena, SPAN("\xc3\xbc\0.example"), &got), FAULT_NO_UTF8);
+    assert_int_equal(idn_domain_to_ascii(&arena, SPAN("\xc3\xbc..example"), &got), FAULT_NO_UTF8);
+    arena_fini(&arena);
+    arena_init(&arena, 0);
+    assert_int_equal(idn_domain_to_ascii(&arena, SPAN("\xc3\xbc.example"), &got), FAULT_NO_MEMORY);
+    arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_that_have_one),
         cmocka_unit_test(what_has_none),
         cmocka_unit_test(no_room),
+        cmocka_unit_test(domains_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
     "domain plain.test { users file:/users  deliver discard  subaddress \"\"\n"               \
     "  postmaster ops@else.example }\n"                                                       \
     "domain relayed.test { deliver smtp:192.0.2.1 }\n"                                        \
+    "domain xn--bcher-kva.test { deliver smtp:192.0.2.1 }\n"                                  \
     "domain virtual.test { aliases file:/virtual }\n"                                         \
     "domain void.test { users file:/users  deliver discard  catch-all nobody@void.test }\n"
 
@@ -110,6 +111,7 @@ static void who_is_refused(void **state)
         {"jane@else.example", FAULT_RELAYING, ""},
         {"jane@mx.test", FAULT_RELAYING, ""},
         {"jane@xa.test", FAULT_RELAYING, ""},
+        {"jane@\xc3\xa4.test", FAULT_RELAYING, ""},
         {"jane@[192.0.2.1]", FAULT_RELAYING, ""},
         {"postmaster@else.example", FAULT_RELAYING, ""},
         {"\"jane@a.test\"@else.example", FAULT_RELAYING, ""},
@@ -126,6 +128,9 @@ static void who_is_taken(void **state)
     static const struct row rows[] = {
         {"jane@a.test", FAULT_NONE, ""},
         {"JANE@A.Test", FAULT_NONE, ""},
+        {"whoever@b\xc3\xbc"
+         "cher.test",
+         FAULT_NONE, ""},
         {"\"jane\"@a.test", FAULT_NONE, ""},
         {"jane+list+x@a.test", FAULT_NONE, ""},
         {"j+oe@a.test", FAULT_NONE, ""},

@@ -197,6 +197,7 @@ static void put_domains(struct sim *s)
     sim_dns_mx(s, "plain.test", 20, "mx2.test");
     sim_dns_mx(s, "plain.test", 10, "MX1.test");
     sim_dns_address(s, "mx1.test", "192.0.2.1");
+    sim_dns_address(s, "xn--bcher-kva.test", "192.0.2.77");
     sim_dns_address(s, "mx1.test", "2001:db8::1");
     sim_dns_address(s, "mx2.test", "192.0.2.2");
     sim_dns_address(s, "implicit.test", "192.0.2.3");
@@ -297,9 +298,6 @@ static const struct {
     {".", false, "DNS_NO_DOMAIN"},
     {"a..test", false, "DNS_NO_DOMAIN"},
     {"-a.test", false, "DNS_NO_DOMAIN"},
-    {"b\xc3\xbc"
-     "cher.test",
-     false, "DNS_NO_DOMAIN"},
     {"plain.test", true, "DNS_NO_ADDRESS"},
     /* Addresses. */
     {"[192.0.2.7]", false, "0  192.0.2.7:25"},
@@ -315,6 +313,10 @@ static const struct {
     {"loop", true, "0  127.0.0.1:25"},
     {"v6", true, "0  [2001:db8::7]:25"},
     /* Next hops. */
+    {"b\xc3\xbc"
+     "cher.test",
+     false, "0 xn--bcher-kva.test 192.0.2.77:25"},
+    {"\xff.test", false, "DNS_NO_DOMAIN"},
     {"mx1.test", true, "0 mx1.test [2001:db8::1]:25 192.0.2.1:25"},
     {"alias.test", true, "0 alias.test 192.0.2.2:25"},
     {"us.test", true, "0 us.test 10.0.0.1:25"},
@@ -365,6 +367,9 @@ static void what_is_configured(void **state)
     } rows[] = {
         {"mail.test", "0 mail.test local", "local:mail.test", ROUTE_LOCAL, ROUTE_TLS_NEVER},
         {"MAIL.test", "0 mail.test local", "local:mail.test", ROUTE_LOCAL, ROUTE_TLS_NEVER},
+        {"stra\xc3\x9f"
+         "e.test",
+         "0 /run/b local", "lmtp:/run/b", ROUTE_LMTP, ROUTE_TLS_NEVER},
         {"store.test", "0 /run/lmtp local", "lmtp:/run/lmtp", ROUTE_LMTP, ROUTE_TLS_NEVER},
         {"relayed.test", "0 mx2.test 192.0.2.2:26, 2  10.0.0.1:25", "10.0.0.1:25,mx2.test:26",
          ROUTE_SMTP, ROUTE_TLS_MUST},
@@ -384,6 +389,7 @@ static void what_is_configured(void **state)
         "deliver { tls never }\n"
         "domain mail.test { users file:/u  deliver maildir:/m/{user} }\n"
         "domain store.test { deliver lmtp:/run/lmtp }\n"
+        "domain xn--strae-oqa.test { deliver lmtp:/run/b }\n"
         "domain relayed.test { deliver smtp:mx2.test:26 smtp:gone.test smtp:10.0.0.1 tls must }\n"
         "domain stores.test { deliver lmtp:MX1.test:24 lmtp:[2001:db8::25]:24 }\n"
         "domain only-addresses.test { deliver smtp:192.0.2.9 smtp:192.0.2.8 smtp:0.0.0.0 }\n"
