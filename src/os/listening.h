@@ -19,6 +19,8 @@ bool listening_is_answered(const char *path);
 /* The last folder of the path is made when it is missing, as `owner` and `group` when we are root.
  */
 bool folder_make(const char *path, mode_t mode, uid_t owner, gid_t group);
+/* The folder that the path lies in, likewise. */
+bool folder_make_parent(const char *path, mode_t mode, uid_t owner, gid_t group);
 /* What is synced in a folder is lost with it when the folder's own name was not durable, whoever
    made it. A parent that may not be read is left alone. */
 void folder_sync_parent(const char *path);

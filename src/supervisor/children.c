@@ -11,8 +11,6 @@
 #include "base/check.h"
 #include "os/clock.h"
 
-#define WELL_AFTER_MS 10000
-
 static void close_heart(struct child *c)
 {
     if (c->heart >= 0)
@@ -42,7 +40,7 @@ static int run(struct children *all, struct child *c, int heart, pid_t parent)
 static void start(struct children *all, struct child *c)
 {
     int heart[2];
-    c->start_ms = clock_mono_ms() + SUPERVISOR_DELAY_MS_MAX; /* should it fail */
+    c->start_ms = clock_mono_ms() + RESTART_DELAY_MS_MAX; /* should it fail */
     if (c->role->prepare != NULL && !c->role->prepare(all->context))
         return;
     if (pipe2(heart, O_CLOEXEC | O_NONBLOCK) != 0)
@@ -68,35 +66,15 @@ static void start(struct children *all, struct child *c)
 
 /* Ending --------------------------------------------------------------------------------------- */
 
-/* The crash-loop rule; see the header. */
-static int64_t delay_ms(const struct child *c)
-{
-    uint32_t n = c->has_beaten ? c->deaths_well : c->deaths;
-    int64_t most = c->has_beaten ? SUPERVISOR_DELAY_WELL_MS_MAX : SUPERVISOR_DELAY_MS_MAX;
-    int64_t delay = 0;
-    if (n > 1)
-        delay = SUPERVISOR_DELAY_FIRST_MS * (INT64_C(1) << (n < 20 ? n - 2 : 18));
-    return delay < most ? delay : most;
-}
-
-static void count_death(struct child *c)
-{
-    if (!c->has_beaten) {
-        c->deaths++;
-        return;
-    }
-    c->deaths = 0;
-    c->deaths_well = clock_mono_ms() - c->begun_ms < WELL_AFTER_MS ? c->deaths_well + 1 : 1;
-}
-
 static void log_death(struct log *l, const struct child *c, int status, int64_t delay)
 {
     log_set_time(l, clock_wall_ms());
     LOG(l, EVENT_CHILD_DIED, log_text("process", c->role->name), log_i64("pid", c->pid),
         log_i64("signal", WIFSIGNALED(status) ? WTERMSIG(status) : 0),
         log_i64("exit", WIFEXITED(status) ? WEXITSTATUS(status) : 0), log_i64("delay_ms", delay));
-    if (c->deaths > 3)
-        LOG(l, EVENT_CRASH_LOOP, log_text("process", c->role->name), log_u64("deaths", c->deaths));
+    if (c->restart.deaths > 3)
+        LOG(l, EVENT_CRASH_LOOP, log_text("process", c->role->name),
+            log_u64("deaths", c->restart.deaths));
     log_flush(l);
 }
 
@@ -136,8 +114,7 @@ static void on_death(struct children *all, struct child *c, int status)
         children_stop(all, false);
         return;
     }
-    count_death(c);
-    int64_t delay = delay_ms(c);
+    int64_t delay = restart_after_death(&c->restart, c->has_beaten, clock_mono_ms() - c->begun_ms);
     log_death(all->log, c, status, delay);
     c->pid = 0;
     c->start_ms = clock_mono_ms() + delay;

@@ -3,12 +3,10 @@
  * again and ended. The table of them (struct child_role, one row each) is the supervisor's.
  *
  * Owns each child's pid and the reading end of its heartbeat. A child that died is reaped before
- * the next is forked. One that gives no beat for SUPERVISOR_HANG_MS is killed. A child that had
- * been well is followed at once, at the latest after SUPERVISOR_DELAY_WELL_MS_MAX; one that dies
- * before its first beat again and again waits longer each time (the crash-loop rule), up to
- * SUPERVISOR_DELAY_MS_MAX; and if there never was a beat, everything ends with the child's exit
- * code. Children are started in the order of the table and ended in the opposite order, each when
- * those behind it are gone: who is asked ends after who asks.
+ * the next is forked, after the time of base/restart.h; if there never was a beat, everything ends
+ * with its exit code. One that gives no beat for SUPERVISOR_HANG_MS is killed. Children are started
+ * in the order of the table and ended in the opposite order, each when those behind it are gone:
+ * who is asked ends after who asks.
  */
 #ifndef SUPERVISOR_CHILDREN_H
 #define SUPERVISOR_CHILDREN_H
@@ -19,13 +17,11 @@
 #include <sys/types.h>
 
 #include "base/log.h"
+#include "base/restart.h"
 
-#define CHILDREN_MAX                 4
-#define SUPERVISOR_HANG_MS           60000
-#define SUPERVISOR_DELAY_FIRST_MS    50
-#define SUPERVISOR_DELAY_WELL_MS_MAX 400
-#define SUPERVISOR_DELAY_MS_MAX      30000
-#define SUPERVISOR_STOP_MS           35000 /* for one child, from SIGTERM to SIGKILL */
+#define CHILDREN_MAX       4
+#define SUPERVISOR_HANG_MS 60000
+#define SUPERVISOR_STOP_MS 35000 /* for one child, from SIGTERM to SIGKILL */
 
 enum child_renewal {
     RENEWED_BY_MESSAGE, /* it is told of a new configuration */
@@ -44,13 +40,12 @@ struct child_role {
 
 struct child {
     const struct child_role *role;
-    pid_t pid;                                    /* 0: none */
-    int heart;                                    /* its beats, or -1 */
-    bool has_beaten;                              /* this one has */
-    bool has_ever_beaten;                         /* it or one before it */
-    bool is_renewed;                              /* it was asked to end, for a new configuration */
-    uint32_t deaths;                              /* in a row, without a beat */
-    uint32_t deaths_well;                         /* in a row, soon after the first beat */
+    pid_t pid;            /* 0: none */
+    int heart;            /* its beats, or -1 */
+    bool has_beaten;      /* this one has */
+    bool has_ever_beaten; /* it or one before it */
+    bool is_renewed;      /* it was asked to end, for a new configuration */
+    struct restart restart;
     int64_t begun_ms, beat_ms, start_ms, kill_ms; /* monotonic; 0: not set */
 };
 

@@ -96,15 +96,6 @@ static int open_spool(const struct rehearsal_result *w, struct buffer *why)
 
 /* The control socket --------------------------------------------------------------------------- */
 
-static bool make_control_folder(const struct rehearsal_result *w)
-{
-    char folder[REHEARSAL_CONTROL_MAX];
-    memcpy(folder, w->control, sizeof folder);
-    char *end = strrchr(folder, '/');
-    *end = '\0';
-    return end == folder || folder_make(folder, 0755, w->uid, w->gid);
-}
-
 /* Who may connect is decided by its mode and owners first; by the engine, for each peer, again. */
 static int open_control(struct doors *d, const struct rehearsal_result *w, struct buffer *why)
 {
@@ -114,7 +105,7 @@ static int open_control(struct doors *d, const struct rehearsal_result *w, struc
         return sorry(why, EX_UNAVAILABLE, "another postrider runs with the control socket",
                      w->control);
     }
-    if (!make_control_folder(w))
+    if (!folder_make_parent(w->control, 0755, w->uid, w->gid))
         return sorry(why, EX_CANTCREAT, "cannot make the folder of the control socket", w->control);
     (void)unlink(w->control); /* of a life that is over */
     d->control = listening_open_path(w->control, is_root ? w->uid : (uid_t)-1,

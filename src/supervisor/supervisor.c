@@ -10,15 +10,16 @@
 #include <unistd.h>
 
 #include "agent/process.h"
+#include "engine/loading.h"
 #include "engine/process.h"
 #include "ipc/handover.h"
 #include "os/clock.h"
 #include "os/log_file.h"
 #include "os/privilege.h"
 #include "os/service_manager.h"
+#include "os/signals.h"
 #include "supervisor/children.h"
 #include "supervisor/doors.h"
-#include "supervisor/loading.h"
 
 struct supervisor {
     struct world *world;
@@ -242,17 +243,6 @@ static int watch(struct supervisor *s)
 
 /* Beginning ------------------------------------------------------------------------------------ */
 
-static bool take_signals(struct supervisor *s)
-{
-    static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
-    sigset_t set;
-    sigemptyset(&set);
-    for (size_t i = 0; i < sizeof watched / sizeof watched[0]; i++)
-        sigaddset(&set, watched[i]);
-    s->signals = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
-    return s->signals >= 0 && sigprocmask(SIG_BLOCK, &set, NULL) == 0;
-}
-
 static int begin(struct supervisor *s, struct buffer *text)
 {
     s->bundle = loading_run(s->path, s->is_root, -1, &s->start, text);
@@ -267,8 +257,10 @@ static int begin(struct supervisor *s, struct buffer *text)
                              strerror(errno));
         return EX_CANTCREAT;
     }
+    static const int watched[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP};
     int kind = SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC;
-    if (!take_signals(s) || socketpair(AF_UNIX, kind, 0, s->agent) != 0) {
+    s->signals = signals_open(watched, sizeof watched / sizeof watched[0]);
+    if (s->signals < 0 || socketpair(AF_UNIX, kind, 0, s->agent) != 0) {
         (void)!buffer_printf(text, "postrider: cannot watch for signals: %s\n", strerror(errno));
         return EX_OSERR;
     }

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -83,6 +84,18 @@ bool folder_make(const char *path, mode_t mode, uid_t owner, gid_t group)
     if (mkdir(path, mode) != 0)
         return errno == EEXIST;
     return geteuid() != 0 || chown(path, owner, group) == 0;
+}
+
+bool folder_make_parent(const char *path, mode_t mode, uid_t owner, gid_t group)
+{
+    char folder[PATH_MAX];
+    const char *end = strrchr(path, '/');
+    size_t len = end == NULL ? 0 : (size_t)(end - path);
+    if (len == 0 || len >= sizeof folder)
+        return len == 0;
+    memcpy(folder, path, len);
+    folder[len] = '\0';
+    return folder_make(folder, mode, owner, group);
 }
 
 void folder_sync_parent(const char *path)

@@ -1,4 +1,4 @@
-#include "supervisor/loading.h"
+#include "engine/loading.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -5,8 +5,8 @@
  * The supervisor opens the files that the child names and copies them into the bundle; it
  * understands nothing of them. Waits for the child, REHEARSAL_WAIT_MS at most.
  */
-#ifndef SUPERVISOR_LOADING_H
-#define SUPERVISOR_LOADING_H
+#ifndef ENGINE_LOADING_H
+#define ENGINE_LOADING_H
 
 #include "engine/rehearsal.h"
 
