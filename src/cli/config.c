@@ -119,6 +119,18 @@ static int check_tables(struct settings *settings)
     return fault == FAULT_NONE ? EX_OK : EX_CONFIG;
 }
 
+static void advise(const struct settings *settings)
+{
+    struct buffer text;
+    buffer_init(&text, TEXT_MAX);
+    (void)config_advice(settings, &text);
+    for (struct span rest = buffer_span(&text), line; rest.len > 0;) {
+        rest = span_split(rest, '\n', &line);
+        fprintf(stderr, "warning: %.*s\n", SPAN_PRINT(line));
+    }
+    buffer_fini(&text);
+}
+
 int cli_config_check(struct cli *c)
 {
     int code;
@@ -128,9 +140,11 @@ int cli_config_check(struct cli *c)
     if (settings == NULL)
         return code;
     code = check_tables(settings);
-    settings_release(settings);
-    if (code == EX_OK)
+    if (code == EX_OK) {
         printf("%s: ok\n", c->config);
+        advise(settings);
+    }
+    settings_release(settings);
     return code;
 }
 

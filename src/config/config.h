@@ -43,6 +43,10 @@ bool config_control(struct span text, struct buffer *out);
 must_use enum fault config_load_tables(struct settings *s, const struct config_files *files,
                                        struct buffer *errors_out);
 
+/* Sentences, one a line, about what settings with their tables allow that nobody will have meant;
+   nothing when all is well. False: `out` is full. */
+bool config_advice(const struct settings *s, struct buffer *out);
+
 /* Text that config_parse reads as the same settings: the options that differ from their defaults,
    or all. False: `out` is full. */
 bool config_show(const struct settings *s, bool all, struct buffer *out);

@@ -261,6 +261,15 @@ const struct table_alias *table_find_alias(const struct table *t, struct span na
     return find(t, name);
 }
 
+bool table_all_have_ids(const struct table *t)
+{
+    check(t->kind == TABLE_USERS);
+    for (uint32_t i = 0; i < t->count; i++)
+        if (!t->users[i].has_ids)
+            return false;
+    return true;
+}
+
 uint32_t table_row_count(const struct table *t)
 {
     return t->count;

@@ -57,6 +57,8 @@ void table_release(struct table *t); /* NULL is let be */
 /* `name` in any case. NULL: there is none. Only of a table of that kind. */
 const struct table_user *table_find_user(const struct table *t, struct span name);
 const struct table_alias *table_find_alias(const struct table *t, struct span name);
+/* All users of the table have a uid and a gid. */
+bool table_all_have_ids(const struct table *t);
 uint32_t table_row_count(const struct table *t);
 
 #endif

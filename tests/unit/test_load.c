@@ -30,6 +30,43 @@ static void a_file_is_read_once(void **state)
     settings_release(s);
 }
 
+static void expect_advice(const char *text, const char *users, const char *expected)
+{
+    const struct table_file files[] = {
+        {"/users", users, 0}, {"/all", "root: jane\n", 0}, {NULL, NULL, 0}};
+    struct buffer advice;
+    struct settings *s = table_files_settings(text, files);
+    buffer_init(&advice, 4096);
+    assert_true(config_advice(s, &advice));
+    bool is_there = span_find(buffer_span(&advice), span_text(expected), 0) < advice.len;
+    if (expected[0] == '\0' ? advice.len > 0 : !is_there)
+        fail_msg("%s: %.*s", text, SPAN_PRINT(buffer_span(&advice)));
+    buffer_fini(&advice);
+    settings_release(s);
+}
+
+#define A_TEST "hostname mx.test\ndomain a.test {\n users file:/users\n deliver "
+
+static void what_nobody_means_is_told(void **state)
+{
+    (void)state;
+    const char *all = "jane::1000:1000:/home/jane\npostmaster::1001:1001:/home/p\n";
+    expect_advice(A_TEST "maildir:/m/{user}\n}\n", all, "");
+    expect_advice(A_TEST "maildir:/m/{user}\n}\n", "jane::1:1:/home/jane\n",
+                  "domain a.test: mail for postmaster");
+    expect_advice(A_TEST "maildir:/m/{user}\n}\npostmaster jane@a.test\n", "jane::1:1:/home/jane\n",
+                  "");
+    expect_advice(A_TEST "maildir:/m/{user}\n postmaster j@b.test\n}\n", "jane::1:1:/home/jane\n",
+                  "");
+    expect_advice(A_TEST "maildir:/m/{user}\n}\n", "jane::1:1:/home/j\npostmaster\n",
+                  "domain a.test: some users have no uid");
+    expect_advice(A_TEST "maildir:/m/{user}\n}\nagent { user nobody }\n", "postmaster\n", "");
+    expect_advice(A_TEST "lmtp:/run/x\n}\n", "postmaster\n", "");
+    expect_advice("hostname mx.test\ndomain a.test { deliver smtp:b.test }\n", "", "");
+    expect_advice("hostname mx.test\naliases file:/all\ndomain a.test { }\n", "",
+                  "domain a.test: mail for postmaster");
+}
+
 static void expect_errors(const struct table_file *files, const char *expected)
 {
     struct buffer errors;
@@ -71,6 +108,7 @@ static void without_files_nothing_is_read(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_nobody_means_is_told),
         cmocka_unit_test(a_file_is_read_once),
         cmocka_unit_test(errors_of_all_files_are_told),
         cmocka_unit_test(without_files_nothing_is_read),
