@@ -15,6 +15,7 @@ import os
 import pwd
 import sys
 
+import mailboxes
 import servers
 
 sys.path.append(str(servers.TOP / "scripts"))
@@ -43,6 +44,7 @@ retry     unix        - - n - - error
 discard   unix        - - n - - discard
 anvil     unix        - - n - 1 anvil
 scache    unix        - - n - 1 scache
+virtual   unix        - n n - - virtual
 postlog   unix-dgram  n - n - 1 postlogd
 """
 
@@ -101,6 +103,18 @@ anvil_rate_time_unit = 60s
 max_use = 100000
 """
 
+# virtual(8): one file a message in Maildirs, synced as it always does.
+MAILBOXES_CF = """\
+virtual_mailbox_domains = {domains}
+virtual_mailbox_base = {mailboxes}
+virtual_mailbox_maps = regexp:{configuration}/mailboxes
+virtual_mailbox_limit = 0
+virtual_minimum_uid = 1
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_transport = virtual
+"""
+
 QUEUES = (
     "active bounce corrupt defer deferred flush hold incoming private maildrop public saved trace"
 ).split()
@@ -156,7 +170,14 @@ class Postfix(servers.Server):
             "next_hop_port": self.next_hop_port,
             "smtpd_limit": max(200, self.sessions + 50),
         }
-        (configuration / "main.cf").write_text(MAIN_CF.format(**facts))
+        main_cf = MAIN_CF.format(**facts)
+        if self.mailboxes is not None:
+            _, uid, gid = mailboxes.owner()
+            main_cf += MAILBOXES_CF.format(
+                domains=" ".join(mailboxes.domains()), mailboxes=self.mailboxes, uid=uid, gid=gid, **facts
+            )
+            (configuration / "mailboxes").write_text("/^(.*)@(.*)$/ $2/$1/\n")
+        (configuration / "main.cf").write_text(main_cf)
         (configuration / "master.cf").write_text(MASTER_CF.format(**facts))
         command = [tree / "usr/lib/postfix/sbin/master", "-c", configuration, "-d"]
         return command, environment

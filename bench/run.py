@@ -24,6 +24,7 @@ import time
 
 import accounting
 import check_ids
+import mailboxes
 import servers
 
 STATS_SECONDS = 5
@@ -31,13 +32,15 @@ GATES = {  # scenario: (least ratio to Postfix, most CPU seconds per 1,000)
     "relay-4k-50": (10, 0.20),
     "accept-50": (15, None),
     "accept-500": (15, None),
+    "maildir-4k-50": (2.5, None),
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Scenario:
     name: str
-    kind: str  # rig: generator into sink; relay: through the server; accept: the next hop is down
+    kind: str  # rig: generator into sink; relay: through the server; accept: the next hop is down;
+    # maildir: into mailboxes
     sessions: int
     size: int
     messages_per_connection: int = 0
@@ -54,9 +57,10 @@ SCENARIOS = {
         Scenario("accept-1", "accept", 1, 4096),
         Scenario("accept-50", "accept", 50, 4096),
         Scenario("accept-500", "accept", 500, 4096),
+        Scenario("maildir-4k-50", "maildir", 50, 4096),
     )
 }
-DEFAULT_SCENARIOS = "rig,relay-4k-50,relay-4k-50-one,accept-1,accept-50,accept-500"
+DEFAULT_SCENARIOS = "rig,relay-4k-50,relay-4k-50-one,accept-1,accept-50,accept-500,maildir-4k-50"
 
 
 class BenchError(Exception):
@@ -118,6 +122,8 @@ def generate(options, folder, scenario, port, *amount):
         "--json",
         *amount,
     ]
+    if scenario.kind == "maildir":
+        command += ["--recipient-domain", mailboxes.DOMAIN, "--domains", str(mailboxes.DOMAINS)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if not done.stdout:
         raise BenchError(f"the generator ended with status {done.returncode}")
@@ -146,8 +152,8 @@ class Meter:
     """CPU time between two moments, by whom it was used."""
 
     def __init__(self, sink):
-        self.without = {sink.process.pid} if sink else set()
-        self.sink = sink
+        self.sink = sink if sink and sink.process else None
+        self.without = {sink.process.pid} if self.sink else set()
         self.began = self.now()
 
     def now(self):
@@ -193,6 +199,8 @@ def measure(options, folder, scenario, port, sink):
         wanted = warm_up["accepted"] + sent["accepted"]
         got = wait_until_delivered(sink, wanted, options.patience)
     used = meter.read(sent["cpu_seconds"])
+    if scenario.kind == "maildir":
+        got = sink.finish()
     result = result_of(scenario, sent, used)
     if delivers:
         result.update(deliveries_of(folder, sink, warm_up, sent, got))
@@ -245,11 +253,15 @@ def run_once(options, scenario, server_class):
     (next_hop_port,) = servers.free_ports(1)
     sink = server = None
     try:
-        if scenario.kind != "accept":
+        if scenario.kind == "maildir":
+            sink = mailboxes.Mailboxes(folder)
+        elif scenario.kind != "accept":
             sink = Sink(options.build / "bench" / "postrider-sink", folder, next_hop_port)
         if server_class is None:
             return measure(options, folder, scenario, next_hop_port, sink)
         server = server_class(folder, next_hop_port, scenario.sessions, options.build)
+        if scenario.kind == "maildir":
+            server.mailboxes = sink.path
         server.start()
         try:
             return measure(options, folder, scenario, server.port, sink)

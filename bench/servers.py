@@ -14,6 +14,7 @@ import sys
 import time
 
 import accounting
+import mailboxes
 
 TOP = pathlib.Path(__file__).resolve().parent.parent
 START_SECONDS = 20
@@ -42,6 +43,7 @@ class Server:
         self.next_hop_port = next_hop_port
         self.sessions = sessions
         self.build = build
+        self.mailboxes = None  # a path: where mail for mailboxes.domains() goes
         self.process = None
 
     def start_command(self):
@@ -142,8 +144,15 @@ class Postrider(Server):
             f"relay {{ from 127.0.0.0/8  to smtp:127.0.0.1:{self.next_hop_port} }}\n"
             f"control {self.folder / 'control'}\n"
             # All load comes from one address.
-            "limits { sessions 100000 sessions-per-client 100000 }\n"
+            "limits { sessions 100000 sessions-per-client 100000 }\n" + self.local_delivery()
         )
+
+    def local_delivery(self):
+        if self.mailboxes is None:
+            return ""
+        target = f"deliver maildir:{self.mailboxes}/{{domain}}/{{user}}"
+        blocks = [f"domain {domain} {{ {target} }}\n" for domain in mailboxes.domains()]
+        return f"agent {{ user {mailboxes.owner()[0]} }}\n" + "".join(blocks)
 
     def start_command(self):
         program = self.build / "postrider"
