@@ -27,6 +27,19 @@ static size_t find_last_at(struct span address)
     return at;
 }
 
+static enum fault join(struct arena *a, struct span local, struct span name,
+                       struct span *joined_out)
+{
+    uint8_t *bytes = arena_alloc(a, local.len + name.len);
+    if (bytes == NULL)
+        return FAULT_NO_MEMORY;
+    if (local.len > 0)
+        memcpy(bytes, local.data, local.len);
+    memcpy(bytes + local.len, name.data, name.len);
+    *joined_out = span_of(bytes, local.len + name.len);
+    return FAULT_NONE;
+}
+
 static enum fault convert(struct arena *a, struct span local, struct span domain,
                           struct span *ascii_out)
 {
@@ -41,13 +54,11 @@ static enum fault convert(struct arena *a, struct span local, struct span domain
     if (result == IDN2_MALLOC)
         return FAULT_NO_MEMORY;
     struct span name = result == IDN2_OK ? span_text(labels) : (struct span){NULL, 0};
-    enum fault fault = FAULT_NONE;
-    if (domain_check(name, 0) != FAULT_NONE || local.len + name.len > ADDRESS_MAX)
-        fault = FAULT_NO_UTF8;
-    else
-        *ascii_out = arena_printf(a, "%.*s%.*s", SPAN_PRINT(local), SPAN_PRINT(name));
+    enum fault fault = FAULT_NO_UTF8;
+    if (domain_check(name, 0) == FAULT_NONE && local.len + name.len <= ADDRESS_MAX)
+        fault = join(a, local, name, ascii_out);
     idn2_free(labels);
-    return fault != FAULT_NONE || ascii_out->data != NULL ? fault : FAULT_NO_MEMORY;
+    return fault;
 }
 
 enum fault idn_address_to_ascii(struct arena *a, struct span address, struct span *ascii_out)

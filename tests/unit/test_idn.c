@@ -39,6 +39,12 @@ static void names_that_have_one(void **state)
                  "e.example",
                  "a@xn--strae-oqa.example"); /* IDNA2008: not "strasse" */
     expect_ascii("\"a@b\"@\xe4\xbe\x8b\xe5\xad\x90.example", "\"a@b\"@xn--fsqu00a.example");
+    struct span got; /* no byte of the local part is looked at */
+    arena_init(&arena, 4096);
+    assert_int_equal(idn_address_to_ascii(&arena, SPAN("\0x\0@\xc3\xbc.example"), &got),
+                     FAULT_NONE);
+    expect_span(got, SPAN("\0x\0@xn--tda.example"));
+    arena_fini(&arena);
     expect_ascii("a@\xe4\xbe\x8b\xe5\xad\x90\xe3\x80\x82"
                  "example",
                  "a@xn--fsqu00a.example"); /* the ideographic full stop */
