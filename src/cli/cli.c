@@ -26,7 +26,7 @@ static void print_row(FILE *to, const struct command_row *r)
     char call[192];
     (void)snprintf(call, sizeof call, "%s%s%s %s", r->first, r->second[0] == '\0' ? "" : " ",
                    r->second, r->arguments);
-    fprintf(to, "  %-36s %s\n", call, r->help);
+    fprintf(to, "  %-36s  %s\n", call, r->help);
 }
 
 static int help(FILE *to)

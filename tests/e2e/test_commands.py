@@ -113,6 +113,7 @@ def test_users(folder, start_postrider):
     assert lines[3].startswith("carl:$y$") and "secret" not in users.read_text()
     assert users.stat().st_mode & 0o777 == 0o600
     with server.smtp() as client:
+        client.ehlo()
         client.mail("x@client.test")
         assert client.rcpt("carl@our.test")[0] == 250
     user(server, "remove", "carl@our.test")
