@@ -92,12 +92,14 @@ int client_ask(struct cli *c, const char *const *words, size_t count,
     if (s >= 0 && send_request(s, words, count))
         answer = fdopen(s, "re");
     if (answer == NULL) {
-        fprintf(stderr, "postrider: cannot reach the server at %s: %s; is it running?\n", path,
-                strerror(errno));
+        bool is_denied = errno == EACCES || errno == EPERM;
+        fprintf(stderr, "postrider: cannot reach the server at %s: %s; %s\n", path, strerror(errno),
+                is_denied ? "root, the server's user and the members of control-group may"
+                          : "is it running?");
         if (s >= 0)
             close(s);
         buffer_fini(&control);
-        return EX_UNAVAILABLE;
+        return is_denied ? EX_NOPERM : EX_UNAVAILABLE;
     }
     buffer_fini(&control);
     char *line = NULL;

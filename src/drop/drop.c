@@ -61,13 +61,9 @@ static int fail_errno(struct drop *d, int code, const char *what)
    or an error message would be written into it. */
 static void open_standard(void)
 {
-    int fd;
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd <= 2);
-    if (fd < 0)
-        _exit(EX_OSERR);
-    close(fd);
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd)
+            _exit(EX_OSERR);
 }
 
 static void tame_signals(void)
