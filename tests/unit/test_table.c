@@ -246,8 +246,8 @@ static void aliases_that_are_refused(void **state)
         {"\"a\"b: jane\n", "f:1:1: '\"a\"b': after the quoted part there must be an @"},
         {"a..b: jane\n", "f:1:1: 'a..b': this is no address"},
         {"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffffggggg: x\n",
-         "f:1:1: 'aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff': before the @ there "
-         "are at most 64 bytes (RFC 5321 4.5.3.1.1)"},
+         "f:1:1: 'aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeeeffffffffff': before the @ "
+         "there are at most 64 bytes (RFC 5321 4.5.3.1.1)"},
         {"  jane\n", "f:1:1: the line begins with a blank, but there is nothing to go on with"},
         {"root: jane joe\n", "f:1:12: 'joe': a comma is missing before it"},
         {"root: jane\n joe\n", "f:2:2: 'joe': a comma is missing before it"},

@@ -11,6 +11,7 @@ static struct settings *s_new(void)
     assert_non_null(s);
     assert_int_equal(value_add_record(s, BLOCK_LISTEN), FAULT_NONE);
     assert_int_equal(value_add_record(s, BLOCK_TLS), FAULT_NONE);
+    assert_int_equal(value_add_record(s, BLOCK_DOMAIN), FAULT_NONE);
     return s;
 }
 
