@@ -8,14 +8,9 @@
 #include "base/check.h"
 #include "config/network.h"
 #include "config/report.h"
-#include "mail/address.h"
+#include "config/value_inside.h"
 
-#define DNS_PORT           53
-#define MAILBOX_ARENA_MAX  1024
-#define TEMPLATE_BYTES_MAX 1000
-#define DELIVER_FORMS                                                           \
-    "maildir:TEMPLATE, lmtp:HOST:PORT, lmtp:/PATH, smtp:HOST, smtp:HOST:PORT, " \
-    "pipe:/PROGRAM or discard"
+#define DNS_PORT 53
 
 struct unit {
     const char *name;
@@ -106,14 +101,14 @@ const char *value_expected(enum option_type type)
 }
 
 /* Says why not, with the word, as far as there is room. */
-static enum fault refuse(struct buffer *why, struct span word, const char *text)
+enum fault value_refuse(struct buffer *why, struct span word, const char *text)
 {
     struct span shown = report_word(word);
     buffer_printf(why, "'%.*s': %s", SPAN_PRINT(shown), text);
     return FAULT_SYNTAX;
 }
 
-static enum fault refuse_type(struct buffer *why, struct span word, enum option_type type)
+enum fault value_refuse_type(struct buffer *why, struct span word, enum option_type type)
 {
     struct span shown = report_word(word);
     buffer_printf(why, "'%.*s': expected %s", SPAN_PRINT(shown), value_expected(type));
@@ -170,7 +165,7 @@ static enum fault set_amount(void *record, const struct option *o, struct span w
     struct units units = units_of(o->type);
     uint64_t amount = 0;
     if (!parse_amount(word, units, &amount))
-        return refuse_type(why, word, o->type);
+        return value_refuse_type(why, word, o->type);
     if (amount < limit_of(o->least, units) || amount > limit_of(o->most, units)) {
         struct span shown = report_word(word);
         buffer_printf(why, "'%.*s' is out of range: '%s' is from %s to %s", SPAN_PRINT(shown),
@@ -209,8 +204,8 @@ static uint64_t amount_of(const void *record, const struct option *o)
 
 /* Texts */
 
-static enum fault set_text(struct settings *s, void *record, const struct option *o,
-                           struct span word)
+enum fault value_set_text(struct settings *s, void *record, const struct option *o,
+                          struct span word)
 {
     const char *copy = arena_text(&s->memory, word);
     if (copy == NULL)
@@ -226,16 +221,16 @@ static const char *text_of(const void *record, const struct option *o)
     return text;
 }
 
-static enum fault set_path(struct settings *s, void *record, const struct option *o,
-                           struct span word, struct buffer *why)
+enum fault value_set_path(struct settings *s, void *record, const struct option *o,
+                          struct span word, struct buffer *why)
 {
     if (word.len == 0 || word.data[0] != '/')
-        return refuse_type(why, word, o->type);
+        return value_refuse_type(why, word, o->type);
     if (word.len > limit_of(o->most, units_of(TYPE_NUMBER))) {
         buffer_printf(why, "the path is too long: at most %s bytes", o->most);
         return FAULT_SYNTAX;
     }
-    return set_text(s, record, o, word);
+    return value_set_text(s, record, o, word);
 }
 
 static bool is_account_byte(uint8_t b, bool is_first)
@@ -251,7 +246,7 @@ static enum fault set_account(struct settings *s, void *record, const struct opt
     bool is_good = word.len > 0 && word.len <= limit_of(o->most, units_of(TYPE_NUMBER));
     for (size_t i = 0; is_good && i < word.len; i++)
         is_good = is_account_byte(word.data[i], i == 0);
-    return is_good ? set_text(s, record, o, word) : refuse_type(why, word, o->type);
+    return is_good ? value_set_text(s, record, o, word) : value_refuse_type(why, word, o->type);
 }
 
 /* Another of the same name is looked for by the parser, which knows where it stands. */
@@ -260,10 +255,10 @@ static enum fault set_domain(struct settings *s, void *record, const struct opti
 {
     char lower[HOST_NAME_MAX_BYTES];
     if (!network_is_host_name(word, true))
-        return refuse_type(why, word, o->type);
+        return value_refuse_type(why, word, o->type);
     for (size_t i = 0; i < word.len; i++)
         lower[i] = (char)byte_lower(word.data[i]);
-    return set_text(s, record, o, span_of(lower, word.len));
+    return value_set_text(s, record, o, span_of(lower, word.len));
 }
 
 static struct names names_of(enum option_type type)
@@ -287,7 +282,7 @@ static enum fault set_name(void *record, const struct option *o, struct span wor
            (names.rows[found] == NULL || !span_equal(word, span_text(names.rows[found]))))
         found++;
     if (found == names.count)
-        return refuse_type(why, word, o->type);
+        return value_refuse_type(why, word, o->type);
     memcpy((uint8_t *)record + o->offset, &found, sizeof found);
     return FAULT_NONE;
 }
@@ -314,7 +309,7 @@ static void *grown(struct arena *a, const void *list, uint32_t count, size_t siz
     return larger;
 }
 
-static const void *list_of(const void *record, const struct option *o, uint32_t *count_out)
+const void *value_list(const void *record, const struct option *o, uint32_t *count_out)
 {
     const void *list = NULL;
     memcpy(&list, (const uint8_t *)record + o->offset, sizeof list);
@@ -322,11 +317,11 @@ static const void *list_of(const void *record, const struct option *o, uint32_t 
     return list;
 }
 
-static enum fault add_to_list(struct settings *s, void *record, const struct option *o,
-                              const void *item, size_t size)
+enum fault value_add_to_list(struct settings *s, void *record, const struct option *o,
+                             const void *item, size_t size)
 {
     uint32_t count = 0;
-    const void *list = list_of(record, o, &count);
+    const void *list = value_list(record, o, &count);
     uint8_t *longer = grown(&s->memory, list, count, size);
     if (longer == NULL)
         return FAULT_NO_MEMORY;
@@ -337,129 +332,6 @@ static enum fault add_to_list(struct settings *s, void *record, const struct opt
     return FAULT_NONE;
 }
 
-/* Mail */
-
-static enum fault set_table(struct settings *s, void *record, const struct option *o,
-                            struct span word, struct buffer *why)
-{
-    if (!span_starts_with(word, SPAN("file:")) || word.len < 6 || word.data[5] != '/')
-        return refuse(why, word, "expected file:PATH, where PATH begins with /");
-    return set_path(s, record, o, span_skip(word, 5), why);
-}
-
-static enum fault set_mailbox(struct settings *s, void *record, const struct option *o,
-                              struct span word, struct buffer *why)
-{
-    struct address address;
-    struct arena arena;
-    arena_init(&arena, MAILBOX_ARENA_MAX);
-    enum fault fault = address_parse(word, 0, &arena, &address);
-    arena_fini(&arena);
-    if (fault == FAULT_NO_MEMORY)
-        return fault;
-    return fault == FAULT_NONE ? set_text(s, record, o, word) : refuse_type(why, word, o->type);
-}
-
-static enum fault set_separator(void *record, const struct option *o, struct span word,
-                                struct buffer *why)
-{
-    char separator = word.len == 1 ? (char)word.data[0] : '\0';
-    if (word.len > 1 || (word.len == 1 && strchr("+-_.=#/", separator) == NULL))
-        return refuse_type(why, word, o->type);
-    memcpy((uint8_t *)record + o->offset, &separator, 1);
-    return FAULT_NONE;
-}
-
-/* The path may hold {user} and {domain}, and {user} it must, or all would share one mailbox; no
-   step of it may lead up. NULL, or what is wrong. */
-static const char *check_template(struct span path)
-{
-    bool has_user = false;
-    if (path.len == 0 || path.data[0] != '/')
-        return "the template of a Maildir begins with /";
-    if (path.len > TEMPLATE_BYTES_MAX)
-        return "the template is too long";
-    if (span_find(path, SPAN("/../"), 0) < path.len || span_ends_with_nocase(path, SPAN("/..")))
-        return "the template may not lead through ..";
-    for (size_t i = 0; i < path.len; i++) {
-        struct span rest = span_skip(path, i);
-        bool is_user = span_starts_with(rest, SPAN("{user}"));
-        bool is_domain = span_starts_with(rest, SPAN("{domain}"));
-        has_user = has_user || is_user;
-        if (is_user || is_domain)
-            i += is_user ? sizeof "{user}" - 2 : sizeof "{domain}" - 2;
-        else if (rest.data[0] == '{' || rest.data[0] == '}')
-            return "the template may hold {user} and {domain}, and no other braces";
-    }
-    return has_user ? NULL : "without {user} all users would share one Maildir";
-}
-
-static const char *parse_host(struct span word, struct delivery_target *target_out)
-{
-    *target_out = (struct delivery_target){.kind = DELIVERY_SMTP};
-    if (span_starts_with(word, SPAN("lmtp:")))
-        target_out->kind = DELIVERY_LMTP;
-    return network_parse_next_hop(word, &target_out->hop);
-}
-
-static const char *parse_deliver(struct span word, struct delivery_target *target_out,
-                                 struct span *text_out)
-{
-    *target_out = (struct delivery_target){.kind = DELIVERY_DISCARD};
-    *text_out = (struct span){NULL, 0};
-    if (span_equal(word, SPAN("discard")))
-        return NULL;
-    if (span_starts_with(word, SPAN("maildir:"))) {
-        target_out->kind = DELIVERY_MAILDIR;
-        *text_out = span_skip(word, 8);
-        return check_template(*text_out);
-    }
-    if (span_starts_with(word, SPAN("pipe:"))) {
-        target_out->kind = DELIVERY_PIPE;
-        *text_out = span_skip(word, 5);
-        return text_out->len > 1 && text_out->data[0] == '/'
-                   ? NULL
-                   : "the path of a program begins with /";
-    }
-    if (!span_starts_with(word, SPAN("lmtp:")) && !span_starts_with(word, SPAN("smtp:")))
-        return "expected " DELIVER_FORMS;
-    return parse_host(word, target_out);
-}
-
-/* Several only of one kind, over the network. */
-static const char *check_order(const struct delivery_target *list, uint32_t count,
-                               const struct delivery_target *next)
-{
-    if (count == 0)
-        return NULL;
-    if ((next->kind != DELIVERY_LMTP && next->kind != DELIVERY_SMTP) ||
-        (list[0].kind != DELIVERY_LMTP && list[0].kind != DELIVERY_SMTP))
-        return "this stands alone: only hosts may be several";
-    if (next->hop.host.data[0] == '/' || list[0].hop.host.data[0] == '/')
-        return "a socket stands alone: only hosts with ports may be several";
-    return next->kind == list[0].kind ? NULL : "several hosts are all of smtp: or all of lmtp:";
-}
-
-static enum fault add_deliver(struct settings *s, void *record, const struct option *o,
-                              struct span word, struct buffer *why)
-{
-    struct delivery_target target;
-    struct span text = {NULL, 0};
-    uint32_t count = 0;
-    const struct delivery_target *list = list_of(record, o, &count);
-    const char *wrong =
-        o->type == TYPE_DELIVER ? parse_deliver(word, &target, &text) : parse_host(word, &target);
-    if (wrong == NULL)
-        wrong = check_order(list, count, &target);
-    if (wrong != NULL)
-        return refuse(why, word, wrong);
-    target.text = text.len == 0 ? NULL : arena_text(&s->memory, text);
-    target.hop.host = arena_copy(&s->memory, target.hop.host);
-    if (s->memory.full)
-        return FAULT_NO_MEMORY;
-    return add_to_list(s, record, o, &target, sizeof target);
-}
-
 /* Networks */
 
 static enum fault add_endpoint(struct settings *s, void *record, const struct option *o,
@@ -468,17 +340,17 @@ static enum fault add_endpoint(struct settings *s, void *record, const struct op
     struct endpoint e = {0};
     const char *wrong = network_parse_endpoint(word, 0, &e);
     if (wrong != NULL)
-        return refuse(why, word, wrong);
+        return value_refuse(why, word, wrong);
     uint32_t count = settings_listener_count(s);
     if (count == CONFIG_LISTENERS_MAX)
-        return refuse(why, word, "there are 64 addresses in the blocks before already");
+        return value_refuse(why, word, "there are 64 addresses in the blocks before already");
     for (uint32_t i = 0; i < count; i++) {
         struct endpoint other;
         (void)settings_listener(s, i, &other);
         if (endpoint_equal(other, e))
-            return refuse(why, word, "this is bound already");
+            return value_refuse(why, word, "this is bound already");
     }
-    return add_to_list(s, record, o, &e, sizeof e);
+    return value_add_to_list(s, record, o, &e, sizeof e);
 }
 
 static enum fault add_range(struct settings *s, void *record, const struct option *o,
@@ -487,14 +359,14 @@ static enum fault add_range(struct settings *s, void *record, const struct optio
     struct address_range range = {0};
     const char *wrong = network_parse_range(word, &range);
     if (wrong != NULL)
-        return refuse(why, word, wrong);
-    return add_to_list(s, record, o, &range, sizeof range);
+        return value_refuse(why, word, wrong);
+    return value_add_to_list(s, record, o, &range, sizeof range);
 }
 
 static enum fault set_server(struct settings *s, struct span word, struct buffer *why)
 {
     const char *wrong = network_parse_endpoint(word, DNS_PORT, &s->dns_server);
-    return wrong == NULL ? FAULT_NONE : refuse_type(why, word, TYPE_ENDPOINT);
+    return wrong == NULL ? FAULT_NONE : value_refuse_type(why, word, TYPE_ENDPOINT);
 }
 
 static enum fault set_source(struct settings *s, struct span word, struct buffer *why)
@@ -502,10 +374,10 @@ static enum fault set_source(struct settings *s, struct span word, struct buffer
     struct endpoint e = {0};
     const char *wrong = network_parse_ip(word, &e);
     if (wrong != NULL)
-        return refuse(why, word, wrong);
+        return value_refuse(why, word, wrong);
     struct endpoint *field = e.family == 4 ? &s->deliver_source_ipv4 : &s->deliver_source_ipv6;
     if (field->family != 0)
-        return refuse(why, word, "there is an address of this family already");
+        return value_refuse(why, word, "there is an address of this family already");
     *field = e;
     return FAULT_NONE;
 }
@@ -587,23 +459,23 @@ enum fault value_set(struct settings *s, enum option_id id, struct span word, st
         return set_amount(record, o, word, why);
     case TYPE_HOSTNAME:
         if (!network_is_host_name(word, false))
-            return refuse_type(why, word, o->type);
-        return set_text(s, record, o, word);
+            return value_refuse_type(why, word, o->type);
+        return value_set_text(s, record, o, word);
     case TYPE_PATH:
-        return set_path(s, record, o, word, why);
+        return value_set_path(s, record, o, word, why);
     case TYPE_ACCOUNT:
         return set_account(s, record, o, word, why);
     case TYPE_DOMAIN:
         return set_domain(s, record, o, word, why);
     case TYPE_TABLE:
-        return set_table(s, record, o, word, why);
+        return value_set_table(s, record, o, word, why);
     case TYPE_MAILBOX:
-        return set_mailbox(s, record, o, word, why);
+        return value_set_mailbox(s, record, o, word, why);
     case TYPE_SEPARATOR:
-        return set_separator(record, o, word, why);
+        return value_set_separator(record, o, word, why);
     case TYPE_DELIVER:
     case TYPE_NEXT_HOPS:
-        return add_deliver(s, record, o, word, why);
+        return value_add_deliver(s, record, o, word, why);
     case TYPE_ENDPOINTS:
         return add_endpoint(s, record, o, word, why);
     case TYPE_RANGES:
@@ -638,7 +510,7 @@ size_t value_count(const void *record, enum option_id id)
     case TYPE_NEXT_HOPS:
     case TYPE_ENDPOINTS:
     case TYPE_RANGES:
-        (void)list_of(record, o, &count);
+        (void)value_list(record, o, &count);
         return count;
     case TYPE_ENDPOINT:
         return s->dns_server.family != 0 ? 1 : 0;
@@ -658,29 +530,6 @@ size_t value_count(const void *record, enum option_id id)
         return name_of(record, o) == NULL ? 0 : 1;
     }
     return 0;
-}
-
-static bool put_separator(const void *record, const struct option *o, struct buffer *out)
-{
-    char separator = '\0';
-    memcpy(&separator, (const uint8_t *)record + o->offset, 1);
-    return separator == '\0' || buffer_put_u8(out, (uint8_t)separator);
-}
-
-static bool put_deliver(struct buffer *out, const struct delivery_target *target)
-{
-    switch (target->kind) {
-    case DELIVERY_MAILDIR:
-        return buffer_printf(out, "maildir:%s", target->text);
-    case DELIVERY_PIPE:
-        return buffer_printf(out, "pipe:%s", target->text);
-    case DELIVERY_DISCARD:
-        return buffer_put_text(out, "discard");
-    case DELIVERY_LMTP:
-    case DELIVERY_SMTP:
-        return network_put_next_hop(out, &target->hop);
-    }
-    return false;
 }
 
 bool value_put(const void *record, enum option_id id, size_t index, struct buffer *out)
@@ -705,18 +554,18 @@ bool value_put(const void *record, enum option_id id, size_t index, struct buffe
     case TYPE_TABLE:
         return buffer_printf(out, "file:%s", text_of(record, o));
     case TYPE_SEPARATOR:
-        return put_separator(record, o, out);
+        return value_put_separator(record, o, out);
     case TYPE_DELIVER:
     case TYPE_NEXT_HOPS: {
-        const struct delivery_target *list = list_of(record, o, &count);
-        return put_deliver(out, &list[index]);
+        const struct delivery_target *list = value_list(record, o, &count);
+        return value_put_deliver(out, &list[index]);
     }
     case TYPE_ENDPOINTS: {
-        const struct endpoint *list = list_of(record, o, &count);
+        const struct endpoint *list = value_list(record, o, &count);
         return buffer_put(out, endpoint_format(list[index], text));
     }
     case TYPE_RANGES: {
-        const struct address_range *list = list_of(record, o, &count);
+        const struct address_range *list = value_list(record, o, &count);
         return network_put_range(out, &list[index]);
     }
     case TYPE_ENDPOINT:
