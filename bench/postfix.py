@@ -107,7 +107,7 @@ max_use = 100000
 MAILBOXES_CF = """\
 virtual_mailbox_domains = {domains}
 virtual_mailbox_base = {mailboxes}
-virtual_mailbox_maps = regexp:{configuration}/mailboxes
+virtual_mailbox_maps = texthash:{configuration}/mailboxes
 virtual_mailbox_limit = 0
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{uid}
@@ -176,7 +176,8 @@ class Postfix(servers.Server):
             main_cf += MAILBOXES_CF.format(
                 domains=" ".join(mailboxes.domains()), mailboxes=self.mailboxes, uid=uid, gid=gid, **facts
             )
-            (configuration / "mailboxes").write_text("/^(.*)@(.*)$/ $2/$1/\n")
+            rows = "".join(f"@{domain} {domain}/all/\n" for domain in mailboxes.domains())
+            (configuration / "mailboxes").write_text(rows)
         (configuration / "main.cf").write_text(main_cf)
         (configuration / "master.cf").write_text(MASTER_CF.format(**facts))
         command = [tree / "usr/lib/postfix/sbin/master", "-c", configuration, "-d"]

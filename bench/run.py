@@ -337,6 +337,8 @@ def print_gates(report):
         if "postrider" not in results or "postfix" not in results:
             continue
         ratio = ratio_to_postfix(results, "postrider")
+        if ratio is None:  # it has delivered nothing, which the rows tell
+            continue
         cpu = results["postrider"]["server_cpu"]
         verdict = "met" if ratio >= least_ratio else "MISSED"
         print(f"gate {name}: {ratio:.1f} times Postfix, at least {least_ratio}: {verdict}")

@@ -150,7 +150,10 @@ class Postrider(Server):
     def local_delivery(self):
         if self.mailboxes is None:
             return ""
-        target = f"deliver maildir:{self.mailboxes}/{{domain}}/{{user}}"
+        users = self.folder / "users"
+        users.write_text("user0\n")  # whom the generator writes to
+        users.chmod(0o644)
+        target = f"users file:{users}  deliver maildir:{self.mailboxes}/{{domain}}/{{user}}"
         blocks = [f"domain {domain} {{ {target} }}\n" for domain in mailboxes.domains()]
         return f"agent {{ user {mailboxes.owner()[0]} }}\n" + "".join(blocks)
 
