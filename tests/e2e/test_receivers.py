@@ -140,3 +140,21 @@ def test_smtputf8_where_it_is_not(unpacked, start_postrider, utf8_client):
     report = next(mail for mail in came if b"multipart/report" in mail)
     assert b"Status: 5.6.7" in report
     postrider.wait_drained()
+
+
+def test_smart_hosts_in_their_order(start_sink, start_postrider):
+    """The second one only while the first is down, and the first one again when it is back."""
+    first, second = (start_sink(save=True, host=host) for host in ("127.0.0.2", "127.0.0.3"))
+    to = " ".join(f"smtp:{sink.address[0]}:{sink.address[1]}" for sink in (first, second))
+    postrider = start_postrider(next_hop=to, deliver="idle 0s")
+    postrider.send(MESSAGES["plain"], recipients=["a@real.test"])
+    first.wait_messages(1)
+    postrider.wait_drained()
+    first.stop()
+    postrider.send(MESSAGES["attachment"], recipients=["b@real.test"])
+    assert second.wait_messages(1)[0][1].endswith(MESSAGES["attachment"])
+    first.start()
+    postrider.send(MESSAGES["nested"], recipients=["c@real.test"])
+    assert any(content.endswith(MESSAGES["nested"]) for _, content in first.wait_messages(2))
+    postrider.wait_drained()
+    assert len(second.messages()) == 1
