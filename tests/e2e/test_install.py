@@ -15,7 +15,7 @@ FILES = {
     "prefix": ["sbin/postrider", "sbin/postrider-drop", "sbin/sendmail", "sbin/mailq", "sbin/newaliases",
                "lib/systemd/system/postrider.service", "lib/sysusers.d/postrider.conf",
                "lib/tmpfiles.d/postrider.conf", "share/doc/postrider/postrider.conf.sample",
-               "share/man/man5/postrider.conf.5", "share/man/man8/postrider.8"],
+               *(f"share/man/man{page.stem[-1]}/{page.stem}" for page in (TOP / "man").glob("*.in"))],
     "sysconfdir": ["logrotate.d/postrider", "postrider/postrider.conf"],
 }
 
