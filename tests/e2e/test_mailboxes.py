@@ -373,6 +373,20 @@ def test_discarded_mail_is_gone(town):
                and made.server.queue_length() == 0, 10, lambda: made.server.log()[-2000:])
 
 
+def test_a_reload_brings_new_users_and_loses_nothing(town):
+    made = town(users="ann\n").start()
+    first = made.agent()
+    for number in range(20):
+        made.send("ann", content=b"Number: %d\r\n\r\n" % number)
+        if number == 10:
+            made.users.write_text("ann\ndora\n")
+            made.server.command("reload")
+    made.wait_files("ann", 20)
+    wait_until(lambda: made.agent() != first, 20, "the agent has begun again")
+    made.send("dora")
+    assert len(made.wait_files("dora", 1)) == 1 and len(made.files("ann")) == 20
+
+
 # Kills: what was acknowledged is in the mailbox, once.
 
 def numbered(town, user):
