@@ -144,6 +144,19 @@ static bool find_user(struct stage *s)
     return find_groups(s);
 }
 
+/* As whom mail is put into mailboxes: never root. */
+static bool find_mail_user(struct stage *s)
+{
+    const char *name = s->settings->agent_user;
+    if (name == NULL || !s->rehearsal->is_root)
+        return true;
+    const struct passwd *user = getpwnam(name);
+    if (user == NULL)
+        return complain(s, "agent user", name, "there is no such user");
+    return (user->pw_uid != 0 && user->pw_gid != 0) ||
+           complain(s, "agent user", name, "mailboxes are never written to as root");
+}
+
 static bool find_group(struct stage *s)
 {
     const char *name = s->settings->control_group;
@@ -302,6 +315,7 @@ static void judge(struct stage *s)
     /* All of them, so that every error is named at once. */
     bool ok = has_something_to_serve(s);
     ok = find_user(s) && ok;
+    ok = find_mail_user(s) && ok;
     ok = find_group(s) && ok;
     ok = check_certificates(s) && ok;
     ok = check_tables(s) && ok;

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from conftest import FULL
-from harness.process import children, wait_until
+from harness.process import Trouble, children, wait_until
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become other users")
 MAIL_USER = pwd.getpwnam("nobody")
@@ -138,6 +138,16 @@ def test_each_user_is_itself(town):
         assert re.search(r"Groups:\s*\n", status) and re.search(r"CapEff:\s0+\n", status)
         opened = {os.readlink(f"/proc/{hand}/fd/{fd}") for fd in os.listdir(f"/proc/{hand}/fd")}
         assert all(name == "/dev/null" or name.startswith(("socket:", "anon_inode:")) for name in opened), opened
+
+
+@as_root
+@pytest.mark.parametrize("user, why", [("root", "mailboxes are never written to as root"),
+                                       ("nobody-at-all", "there is no such user")])
+def test_nobody_delivers_as_root(town, user, why):
+    made = town()
+    made.extra = made.extra.replace(f"user {MAIL_USER.pw_name}", f"user {user}")
+    with pytest.raises(Trouble, match=f"agent user {user}: {why}"):
+        made.start()
 
 
 # What a user tries, who may do what he likes in his own folder: nothing comes to be anywhere else.
