@@ -8,12 +8,14 @@
 #include <getopt.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "arguments.h"
@@ -225,6 +227,14 @@ static void print_counts(FILE *file, const struct sink_counts *counts)
             seconds > 0 ? (double)counts->messages / seconds : 0, clock_cpu_seconds());
 }
 
+/* Nothing but an ordinary file may be replaced: not a device, which root could. */
+static bool is_replaceable(const char *path)
+{
+    struct stat found;
+
+    return lstat(path, &found) != 0 || S_ISREG(found.st_mode);
+}
+
 /* Written beside and renamed, so that a reader never sees half of it. */
 static void write_stats(const char *path, const struct sink_counts *counts)
 {
@@ -236,6 +246,8 @@ static void write_stats(const char *path, const struct sink_counts *counts)
         fflush(stdout);
         return;
     }
+    if (!is_replaceable(path))
+        die("--stats: %s is no ordinary file", path);
     if (snprintf(new_path, sizeof new_path, "%s.new", path) >= (int)sizeof new_path)
         die("--stats: the path is too long");
     file = fopen(new_path, "we");

@@ -30,7 +30,7 @@ port = int(re.search(r"bind 127.0.0.1:(\\d+)", text)[1])
 next_hop = int(re.search(r"to smtp:127.0.0.1:(\\d+)", text)[1])
 KIND = "{kind}"
 if KIND == "black hole":
-    os.execv("{sink}", ["{sink}", "--listen", f"127.0.0.1:{{port}}", "--stats", "/dev/null"])
+    os.execv("{sink}", ["{sink}", "--listen", f"127.0.0.1:{{port}}", "--stats", sys.argv[3] + ".stats"])
 
 def again(bytes_sent):
     with socket.create_connection(("127.0.0.1", next_hop)) as hop:

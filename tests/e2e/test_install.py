@@ -15,6 +15,7 @@ FILES = {
     "prefix": ["sbin/postrider", "sbin/postrider-drop", "sbin/sendmail", "sbin/mailq", "sbin/newaliases",
                "lib/systemd/system/postrider.service", "lib/sysusers.d/postrider.conf",
                "lib/tmpfiles.d/postrider.conf", "share/doc/postrider/postrider.conf.sample",
+               "share/bash-completion/completions/postrider",
                *(f"share/man/man{page.stem[-1]}/{page.stem}" for page in (TOP / "man").glob("*.in"))],
     "sysconfdir": ["logrotate.d/postrider", "postrider/postrider.conf"],
 }
